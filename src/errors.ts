@@ -1,0 +1,82 @@
+/**
+ * Every error that a client of the data or control plane can get, in one table: its HTTP status, the `type` and `code`
+ * of OpenAI's error body, whether the same request may succeed when repeated, and a cure in one line.
+ * `docs/reference/errors.md` is generated from it.
+ */
+interface ErrorRow {
+  readonly status: number
+  readonly type: string
+  /** Whether a client should retry; sent as `x-should-retry`, which OpenAI's and Anthropic's SDKs obey. */
+  readonly retryable: boolean
+  readonly cure: string
+}
+
+export const ERRORS = {
+  invalid_json: row(400, 'invalid_request_error', false, 'Send one JSON object in UTF-8.'),
+  invalid_value: row(400, 'invalid_request_error', false, 'Correct the named parameter.'),
+  missing_required_parameter: row(400, 'invalid_request_error', false, 'Add the named parameter.'),
+  unsupported_parameter: row(400, 'invalid_request_error', false, 'Leave the named parameter out, or use a model that supports it.'),
+  context_length_exceeded: row(400, 'invalid_request_error', false, 'Shorten the messages or use a model with a longer context.'),
+  upstream_rejected: row(400, 'invalid_request_error', false, 'The model server refused the request; its message says why.'),
+  invalid_api_key: row(401, 'authentication_error', false, 'Send a valid key as "Authorization: Bearer sk-hr-...".'),
+  revoked_api_key: row(401, 'authentication_error', false, 'Create a new key: headrace keys create.'),
+  insufficient_balance: row(402, 'insufficient_quota', false, 'Add credit (headrace credit add) or lower max_tokens.'),
+  balance_held: row(402, 'insufficient_quota', false, 'Credit is held by running requests; repeat when they end.'),
+  key_cap_exceeded: row(402, 'insufficient_quota', false, 'Use another key or raise the cap of this one.'),
+  org_disabled: row(403, 'permission_denied', false, 'Ask the operator to enable the organisation.'),
+  forbidden_host: row(403, 'permission_denied', false, 'Use a host name listed in server.allowedHosts.'),
+  not_found: row(404, 'not_found_error', false, 'See the API reference for the routes that exist.'),
+  model_not_found: row(404, 'invalid_request_error', false, 'GET /v1/models lists the models on offer.'),
+  request_not_found: row(404, 'not_found_error', false, 'Use the x-request-id of a request made by the same organisation.'),
+  method_not_allowed: row(405, 'invalid_request_error', false, 'Use the method that the Allow header names.'),
+  request_timeout: row(408, 'timeout_error', true, 'Send the body faster.'),
+  conflict: row(409, 'conflict_error', false, 'Read the current state and repeat.'),
+  request_too_large: row(413, 'invalid_request_error', false, 'Send a smaller body; the bound is server.bodyBytesMax.'),
+  unsupported_media_type: row(415, 'invalid_request_error', false, 'Send "Content-Type: application/json".'),
+  rate_limit_exceeded: row(429, 'rate_limit_error', true, 'Wait for the time in Retry-After.'),
+  engine_overloaded: row(429, 'rate_limit_error', true, 'All slots and the queue are full; repeat after Retry-After.'),
+  server_error: row(500, 'server_error', true, 'Report the x-request-id to the operator.'),
+  upstream_error: row(502, 'server_error', true, 'The model server failed; repeat the request.'),
+  model_price_missing: row(503, 'server_error', false, 'The operator has to set a price: headrace models price.'),
+  model_unavailable: row(503, 'server_error', true, 'No place that can run the model is up; the message says why.'),
+  settlement_unavailable: row(503, 'server_error', true, 'Charges cannot be written to disk; the operator has to free space.'),
+  draining: row(503, 'server_error', true, 'The server is stopping; repeat after Retry-After.'),
+  upstream_timeout: row(504, 'timeout_error', true, 'The model server did not answer in time; repeat the request.'),
+} as const satisfies Record<string, ErrorRow>
+
+/** A row's name in the table; the `code` on the wire. */
+export type ErrorCode = keyof typeof ERRORS
+
+function row(status: number, type: string, retryable: boolean, cure: string): ErrorRow {
+  return { status, type, retryable, cure }
+}
+
+/** An error of the table, with what was wrong this time. The message is for the client; it names no secret. */
+export class ApiError extends Error {
+  override name = 'ApiError'
+  readonly code: ErrorCode
+  /** The request field at fault, when one is. */
+  readonly param: string | null
+  /** How long the client should wait, when waiting helps. */
+  readonly retryAfterMs: number | null
+
+  constructor(code: ErrorCode, message: string, options: { param?: string; retryAfterMs?: number; cause?: unknown } = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause })
+    this.code = code
+    this.param = options.param ?? null
+    this.retryAfterMs = options.retryAfterMs ?? null
+  }
+
+  get status(): number {
+    return ERRORS[this.code].status
+  }
+
+  get retryable(): boolean {
+    return ERRORS[this.code].retryable
+  }
+
+  /** The body that OpenAI's clients parse: `{"error":{message,type,param,code}}`. */
+  toOpenAi(): { error: { message: string; type: string; param: string | null; code: string } } {
+    return { error: { message: this.message, type: ERRORS[this.code].type, param: this.param, code: this.code } }
+  }
+}

@@ -1,0 +1,82 @@
+/** A customer: owns keys, limits and money. */
+export interface Org {
+  readonly id: string
+  readonly name: string
+  readonly disabled: boolean
+}
+
+/** A secret that acts for an org; only its keyed hash is known here. */
+export interface ApiKey {
+  readonly id: string
+  readonly orgId: string
+  readonly name: string
+  /** Hex of HMAC-SHA-256(pepper, key). */
+  readonly hash: string
+  /** Last four characters, to recognise it in lists. */
+  readonly hint: string
+  /** Most that may ever be spent through this key, nanodollars; null when unbounded. */
+  readonly capNanodollars: bigint | null
+  readonly createdMs: number
+  readonly expiresMs: number | null
+  readonly revokedMs: number | null
+}
+
+/**
+ * What one model costs, in picodollars per token (1 p$/token = $1e-6 per million tokens; `requestPicodollars` per request).
+ * In force from `fromMs` (inclusive) to `toMs` (exclusive; null: until further notice).
+ */
+export interface Price {
+  readonly id: string
+  readonly modelId: string
+  readonly fromMs: number
+  readonly toMs: number | null
+  readonly inputPicodollars: bigint
+  readonly cachedInputPicodollars: bigint
+  readonly outputPicodollars: bigint
+  readonly requestPicodollars: bigint
+}
+
+/** An upstream plus the model's name there. */
+export interface Target {
+  readonly upstreamId: string
+  readonly upstreamModel: string
+}
+
+/** What a model can do; what is false is refused with a clear error. */
+export interface ModelCapabilities {
+  readonly chat: boolean
+  readonly completion: boolean
+  readonly tools: boolean
+  readonly reasoning: boolean
+  readonly jsonSchema: boolean
+  readonly logprobs: boolean
+}
+
+/** The public id a client asks for. */
+export interface Model {
+  readonly id: string
+  readonly aliases: readonly string[]
+  readonly name: string
+  readonly ownedBy: string
+  readonly createdS: number
+  readonly license: string
+  readonly contextTokens: number
+  /** Most output tokens of one choice; at most `contextTokens`. */
+  readonly outputTokensMax: number
+  /** Output tokens covered by the first hold; as output is relayed the hold is extended by as much again. */
+  readonly trancheTokens: number
+  readonly capabilities: ModelCapabilities
+  /** Past, current and coming; none in force means that the model is not for sale. */
+  readonly prices: readonly Price[]
+  readonly targets: readonly Target[]
+}
+
+/** The immutable view of orgs, keys, models and prices that the data plane answers from. */
+export interface Snapshot {
+  readonly version: number
+  readonly orgs: ReadonlyMap<string, Org>
+  readonly keysByHash: ReadonlyMap<string, ApiKey>
+  readonly keys: ReadonlyMap<string, ApiKey>
+  /** By id and by every alias. */
+  readonly models: ReadonlyMap<string, Model>
+}

@@ -1,0 +1,56 @@
+import type { AttemptEnd, InferenceEvent } from './event.ts'
+import type { InferenceRequest } from './request.ts'
+
+/** One try of a request on one target. */
+export interface Attempt {
+  readonly request: InferenceRequest
+  /** The model's name at the upstream. */
+  readonly upstreamModel: string
+  /** The model's public id: what the client is told served it. */
+  readonly publicModel: string
+  /** Most output tokens per choice that admission allows; the upstream must stop there with `length`. */
+  readonly outputTokensMax: number
+  /** Prompt caches are kept apart by this salt, so that no org can probe another's. */
+  readonly cacheSalt: string
+  /** True when frames in the client's protocol may be sent as they came (`frame` events). */
+  readonly passthrough: boolean
+}
+
+/** Receives what an attempt produces. `onEnd` is called exactly once, after the last event; neither may throw. */
+export interface AttemptSink {
+  onEvent(event: InferenceEvent): void
+  onEnd(end: AttemptEnd): void
+}
+
+/** Holds the reins of a running attempt. All methods may be called at any time, also after the end (then they do nothing). */
+export interface AttemptHandle {
+  /** Stops the upstream's work at once. `onEnd` still follows, with `cancelled`, preceded by a `usage` event when known. */
+  cancel(): void
+  /** The client reads slowly: stop reading from the upstream, or stop generating, until `resume`. */
+  pause(): void
+  resume(): void
+}
+
+/** How busy an upstream is. */
+export interface UpstreamLoad {
+  readonly running: number
+  readonly queued: number
+  /** Most requests that may wait; beyond it the upstream answers `overloaded`. */
+  readonly queueDepthMax: number
+}
+
+/** One addressable place that attempts are sent to. */
+export interface Upstream {
+  readonly id: string
+  /** `engine`: embedded; `http`: remote. For people and metrics; nothing branches on it. */
+  readonly kind: string
+  /** Whether cancelling really stops the work there. If not, a request needs its whole bound held. */
+  readonly stoppable: boolean
+  /** Runs an attempt. Never throws: failures arrive through `sink.onEnd`. */
+  run(attempt: Attempt, sink: AttemptSink): AttemptHandle
+  /** Exact number of input tokens of the request (template included), where the upstream can count. */
+  countInput?(request: InferenceRequest, upstreamModel: string): Promise<number>
+  load(): UpstreamLoad
+  /** Takes no new work, lets running work end until the deadline, then stops. */
+  close(graceMs: number): Promise<void>
+}

@@ -1,0 +1,87 @@
+import type { Protocol } from '../inference/request.ts'
+import type { Usage } from '../inference/usage.ts'
+import type { AccountId } from './account.ts'
+
+/**
+ * How a request ended; the table of endings in docs/concepts/endings.md says what each is charged.
+ * - `completed`: the answer was whole;
+ * - `cancelled`: the client left; `timed_out`: a deadline passed; `aborted`: we drained or stopped it;
+ * - `failed`: the upstream failed after the first token of a stream;
+ * - `exhausted`: the hold could not be extended, the answer ended with `length`;
+ * - `empty`: a generation that produced nothing, free of charge.
+ */
+export type Ending = 'completed' | 'cancelled' | 'timed_out' | 'aborted' | 'failed' | 'exhausted' | 'empty'
+
+/** One immutable movement between two accounts. The id makes a repeated append harmless. */
+export interface Transfer {
+  readonly id: string
+  readonly debit: AccountId
+  readonly credit: AccountId
+  /** Nanodollars, above zero. */
+  readonly amountNanodollars: bigint
+  readonly kind: 'credit' | 'charge' | 'overrun'
+  readonly requestId: string | null
+  readonly atMs: number
+  readonly memo: string | null
+}
+
+/**
+ * The end of one request's hold: what was used and what it was charged. The store derives the transfers
+ * (`<requestId>:charge` from the org to revenue, `<requestId>:overrun` from overrun to revenue), the usage row and
+ * the hourly rollup from it, in one database transaction. A second settlement of the same request is a no-op.
+ */
+export interface Settlement {
+  readonly requestId: string
+  readonly orgId: string
+  readonly keyId: string
+  readonly modelId: string
+  readonly protocol: Protocol
+  readonly stream: boolean
+  /** Upstream that produced the answer; empty when none was reached. */
+  readonly upstreamId: string
+  /** Attempts made. */
+  readonly attempts: number
+  readonly ending: Ending
+  readonly usage: Usage
+  readonly priceId: string
+  /** Charged to the org, 0 or more. */
+  readonly chargeNanodollars: bigint
+  /** Priced usage above the hold; not charged to the org. */
+  readonly overrunNanodollars: bigint
+  /** The hold at its largest. */
+  readonly heldNanodollars: bigint
+  readonly admittedMs: number
+  readonly settledMs: number
+  /** Request received to first output token, milliseconds; null when there was none. */
+  readonly ttftMs: number | null
+  /** Request received to settlement, milliseconds. */
+  readonly durationMs: number
+}
+
+/** A request that was let in, written without waiting, so that a restart can list what a crash interrupted. */
+export interface Admission {
+  readonly requestId: string
+  readonly orgId: string
+  readonly keyId: string
+  readonly modelId: string
+  readonly heldNanodollars: bigint
+  readonly admittedMs: number
+}
+
+/** Makes money durable. Implemented by the store, and by the simulation. */
+export interface Journal {
+  /** Not awaited by anybody: loss on a crash is allowed. */
+  admitted(admission: Admission): void
+  /** Forgets an admission that ended without settlement. */
+  voided(requestId: string): void
+  /**
+   * Resolves once the settlement is on disk. Rejects with `JournalFailure` when it cannot be (disk full, I/O error);
+   * then nothing of it was kept.
+   */
+  settle(settlement: Settlement): Promise<void>
+}
+
+/** The journal could not make a record durable. */
+export class JournalFailure extends Error {
+  override name = 'JournalFailure'
+}
