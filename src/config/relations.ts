@@ -1,0 +1,150 @@
+import { BlockList, isIP } from 'node:net'
+import type { Config } from './schema.ts'
+
+/** What one setting demands of another, with the reason. */
+export interface Relation {
+  /** The setting at fault, dotted. */
+  readonly path: string
+  readonly message: string
+}
+
+/** Contradictions between settings that are each allowed. */
+export function contradictions(config: Config): Relation[] {
+  const { server, engine } = config
+  const found: Relation[] = []
+  const demand = (holds: boolean, path: string, message: string) => {
+    if (!holds) found.push({ path, message })
+  }
+  demand(
+    server.firstByteTimeoutMs <= server.requestDeadlineMs,
+    'server.firstByteTimeoutMs',
+    `is ${server.firstByteTimeoutMs}, later than server.requestDeadlineMs (${server.requestDeadlineMs}): it could never be reached; lower it or raise the deadline`,
+  )
+  demand(
+    server.keepAliveCommentMs < server.firstByteTimeoutMs,
+    'server.keepAliveCommentMs',
+    `is ${server.keepAliveCommentMs}, not below server.firstByteTimeoutMs (${server.firstByteTimeoutMs}): a waiting stream would end before its first comment; lower it`,
+  )
+  demand(
+    !engine.keepPromptCache || engine.promptCacheDir !== 'auto',
+    'engine.keepPromptCache',
+    'is true while engine.promptCacheDir is auto: the automatic folder may be memory that a restart empties; name a folder',
+  )
+  demand(
+    !(server.cors.origins.includes('*') && server.cors.origins.length > 1),
+    'server.cors.origins',
+    'has "*" beside other origins, which it already covers; keep one or the other',
+  )
+  const upstreamIds = new Set<string>()
+  const priceOf = new Map<string, string>()
+  for (const [index, upstream] of config.upstreams.entries()) {
+    const path = `upstreams.${index}`
+    demand(
+      !upstreamIds.has(upstream.id),
+      `${path}.id`,
+      `is ${JSON.stringify(upstream.id)} a second time: usage and metrics tell upstreams apart by id; rename one`,
+    )
+    upstreamIds.add(upstream.id)
+    demand(
+      upstream.allowPrivate || !isPrivateHost(new URL(upstream.baseUrl).hostname),
+      `${path}.baseUrl`,
+      `is ${JSON.stringify(upstream.baseUrl)}, an address inside this machine or network; if that is meant, set allowPrivate: true for this upstream`,
+    )
+    const names = new Set<string>()
+    for (const [position, model] of upstream.models.entries()) {
+      const modelPath = `${path}.models.${position}`
+      for (const name of [model.model, ...model.aliases]) {
+        demand(
+          !names.has(name),
+          `${modelPath}.model`,
+          `names ${JSON.stringify(name)} a second time in this upstream: a request for it would have two meanings; remove one`,
+        )
+        names.add(name)
+      }
+      demand(
+        model.outputTokensMax === null || model.outputTokensMax <= model.contextTokens,
+        `${modelPath}.outputTokensMax`,
+        `is ${model.outputTokensMax}, above contextTokens (${model.contextTokens}), which output is a part of; lower it`,
+      )
+      if (model.price === null) continue
+      const written = JSON.stringify(model.price)
+      const other = priceOf.get(model.model) ?? written
+      priceOf.set(model.model, other)
+      demand(
+        other === written,
+        `${modelPath}.price`,
+        `differs from the price of ${JSON.stringify(model.model)} at another upstream: customers pay for a model, wherever it runs; write the same price, or null in all but one`,
+      )
+    }
+  }
+  return found
+}
+
+/** What works but deserves a word. */
+export function cautions(config: Config): Relation[] {
+  const { server } = config
+  const found: Relation[] = []
+  const open = !isLoopbackHost(server.host)
+  if (open && server.tls === null && server.trustedProxies.length === 0) {
+    found.push({
+      path: 'server.host',
+      message: `is ${server.host}: other machines can connect, and without server.tls their keys and prompts travel in clear; set server.tls, or server.trustedProxies when a proxy does TLS`,
+    })
+  }
+  if (isAnyAddress(server.host) && server.allowedHosts.length === 0) {
+    found.push({
+      path: 'server.allowedHosts',
+      message: `is empty while server.host is ${server.host}: only clients that say a loopback name are answered; list the names that clients use`,
+    })
+  }
+  for (const [index, upstream] of config.upstreams.entries()) {
+    const url = new URL(upstream.baseUrl)
+    if (url.protocol === 'http:' && upstream.apiKeyEnv !== null && !isPrivateHost(url.hostname)) {
+      found.push({
+        path: `upstreams.${index}.baseUrl`,
+        message: 'is plain http to an outside address: its API key and all prompts travel in clear; use https',
+      })
+    }
+  }
+  return found
+}
+
+/** Whether only this machine can connect to a listener on the host. */
+export function isLoopbackHost(host: string): boolean {
+  const bare = host.replace(/^\[|\]$/g, '').toLowerCase()
+  return bare === 'localhost' || bare.endsWith('.localhost') || bare === '::1' || /^127\.\d+\.\d+\.\d+$/.test(bare)
+}
+
+function isAnyAddress(host: string): boolean {
+  return host === '0.0.0.0' || host === '::' || host === '[::]'
+}
+
+/**
+ * A first look at what is written; the egress guard looks again at the address that a name resolves to. Ranges: the
+ * "not globally reachable" entries of the IANA special-purpose registries (RFC 6890) that can carry a service.
+ */
+function isPrivateHost(hostname: string): boolean {
+  const bare = hostname.replace(/^\[|\]$/g, '')
+  if (isLoopbackHost(bare)) return true
+  const family = isIP(bare)
+  return family !== 0 && PRIVATE.check(bare, family === 4 ? 'ipv4' : 'ipv6')
+}
+
+const PRIVATE = new BlockList()
+for (const [address, bits] of [
+  ['0.0.0.0', 8],
+  ['10.0.0.0', 8],
+  ['100.64.0.0', 10],
+  ['127.0.0.0', 8],
+  ['169.254.0.0', 16],
+  ['172.16.0.0', 12],
+  ['192.168.0.0', 16],
+] as const) {
+  PRIVATE.addSubnet(address, bits, 'ipv4')
+}
+for (const [address, bits] of [
+  ['::', 127],
+  ['fc00::', 7],
+  ['fe80::', 10],
+] as const)
+  PRIVATE.addSubnet(address, bits, 'ipv6')

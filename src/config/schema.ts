@@ -1,0 +1,443 @@
+import { isIP } from 'node:net'
+import { z } from 'zod'
+import { parseDollars, parsePricePerMillion } from '../ledger/money.ts'
+
+/**
+ * Every setting, declared once: the types, the checks, the environment names, `config.example.yaml` and
+ * `docs/reference/config.md` all come from here. A setting's metadata: `description` (sentences), `unit`, `allowed`
+ * (what a value must be, where type and bounds do not say it), `path` (a file or folder: `~` and relative paths are
+ * resolved), `decimal` (an exact decimal: never read as a float) and `sample` (shown in the example when the default
+ * says little).
+ */
+interface SettingMeta {
+  readonly description: string
+  readonly unit?: string
+  readonly allowed?: string
+  readonly path?: boolean
+  readonly decimal?: boolean
+  readonly sample?: string
+}
+
+const KIB = 1024
+const MIB = 1024 * KIB
+const GIB = 1024 * MIB
+const SECOND_MS = 1_000
+const MINUTE_MS = 60 * SECOND_MS
+const DAY_MS = 24 * 60 * MINUTE_MS
+
+const about = (description: string, more: Omit<SettingMeta, 'description'> = {}) => ({ description, ...more })
+
+const bytes = (fallback: number, min: number, max: number, description: string) =>
+  z
+    .int()
+    .min(min)
+    .max(max)
+    .default(fallback)
+    .meta(about(description, { unit: 'bytes' }))
+
+const milliseconds = (fallback: number, min: number, max: number, description: string) =>
+  z
+    .int()
+    .min(min)
+    .max(max)
+    .default(fallback)
+    .meta(about(description, { unit: 'milliseconds' }))
+
+const count = (fallback: number, min: number, max: number, description: string, unit?: string) =>
+  z.int().min(min).max(max).default(fallback).meta(about(description, { unit }))
+
+const flag = (fallback: boolean, description: string) => z.boolean().default(fallback).meta(about(description))
+
+/** `auto`, or a number that the operator insists on. */
+const autoOr = (min: number, max: number, description: string, unit?: string) =>
+  z
+    .union([z.literal('auto'), z.int().min(min).max(max)])
+    .default('auto')
+    .meta(about(description, { unit }))
+
+const pathOrNull = (description: string) =>
+  z
+    .string()
+    .min(1)
+    .nullable()
+    .default(null)
+    .meta(about(description, { path: true, allowed: 'a path, or null' }))
+
+const modelId = z
+  .string()
+  .regex(/^[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}$/)
+  .meta({ allowed: 'a model id: 1 to 128 letters, digits and . _ : / @ + -, the first a letter or digit' })
+
+const price = (description: string) =>
+  z
+    .string()
+    .refine(succeeds(parsePricePerMillion))
+    .meta(
+      about(description, {
+        unit: 'dollars per million tokens',
+        decimal: true,
+        allowed: 'a decimal such as "1.30", 0 or more, at most 6 places',
+      }),
+    )
+
+const upstreamModel = z.strictObject({
+  model: modelId.meta(about('The public id that clients ask for.')),
+  name: z.string().min(1).max(256).meta(about("The model's name at the upstream.")),
+  aliases: z.array(modelId).max(32).default([]).meta(about('Other ids that clients may use.')),
+  ownedBy: z.string().max(128).default('unknown').meta(about('Who made the model, as shown in the list of models.')),
+  license: z.string().max(128).default('unknown').meta(about('Licence of the weights, SPDX where there is one.')),
+  contextTokens: z
+    .int()
+    .min(1)
+    .max(16_777_216)
+    .meta(about('Longest input plus output.', { unit: 'tokens' })),
+  outputTokensMax: z
+    .int()
+    .min(1)
+    .max(16_777_216)
+    .nullable()
+    .default(null)
+    .meta(about('Longest output of one choice; null: as long as the context.', { unit: 'tokens' })),
+  trancheTokens: count(8_192, 1, 1_048_576, 'Output covered by the first hold, and by each extension.', 'tokens'),
+  capabilities: z
+    .strictObject({
+      chat: flag(true, 'Answers chats.'),
+      completion: flag(false, 'Continues plain text.'),
+      tools: flag(true, 'Calls tools.'),
+      reasoning: flag(false, 'Thinks before it answers.'),
+      jsonSchema: flag(true, 'Keeps to a JSON schema.'),
+      logprobs: flag(false, 'Reports log probabilities.'),
+    })
+    .prefault({})
+    .meta(about('What the model can do there; a request for anything else is refused.')),
+  price: z
+    .strictObject({
+      input: price('Input not served from a cache.'),
+      cachedInput: price('Input served from a prefix cache.'),
+      output: price('Output, reasoning included.'),
+    })
+    .nullable()
+    .default(null)
+    .meta(
+      about('What customers pay; null: set later with "headrace models price". Without a price nothing is served.'),
+    ),
+})
+
+const upstream = z.strictObject({
+  id: z
+    .string()
+    .regex(/^[a-z0-9][a-z0-9._-]{0,63}$/)
+    .meta(
+      about('Name of the upstream in logs, metrics and usage.', {
+        allowed: '1 to 64 of a-z, 0-9, ".", "_" and "-", the first a letter or digit',
+      }),
+    ),
+  baseUrl: z
+    .string()
+    .refine(isHttpUrl)
+    .meta(
+      about('Where its OpenAI-compatible API starts, up to and with "/v1".', {
+        allowed: 'an http or https URL without credentials, query or fragment',
+      }),
+    ),
+  apiKeyEnv: z
+    .string()
+    .regex(/^[A-Za-z_][A-Za-z0-9_]{0,127}$/)
+    .nullable()
+    .default(null)
+    .meta(
+      about(
+        'Name of the environment variable that holds its API key; null: it needs none. The key itself never stands in this file.',
+        { allowed: 'the name of an environment variable, or null' },
+      ),
+    ),
+  connectionsMax: count(256, 1, 65_536, 'Most connections, hence attempts at a time.'),
+  queueDepthMax: count(
+    1_024,
+    0,
+    1_048_576,
+    'Most attempts that wait for a connection; beyond it the upstream counts as overloaded.',
+  ),
+  allowPrivate: flag(
+    false,
+    'Allow an address inside this machine or network (loopback, 10/8, 192.168/16 and their like). Needed for a vLLM next door; off, so that a wrong or rebound name cannot reach inside.',
+  ),
+  stoppable: flag(
+    true,
+    'Closing the connection stops its work, as vLLM and SGLang do. If not, every request has its whole output held.',
+  ),
+  headersTimeoutMs: milliseconds(5 * MINUTE_MS, SECOND_MS, DAY_MS, 'Longest wait for the status line of an answer.'),
+  models: z.array(upstreamModel).min(1).max(1_024).meta(about('What it serves.')),
+})
+
+const server = z.strictObject({
+  host: z
+    .string()
+    .min(1)
+    .max(253)
+    .regex(/^[^\s/]+$/)
+    .default('127.0.0.1')
+    .meta(
+      about(
+        'Address to listen on. Only this machine can connect until you choose another; then set tls, or put a reverse proxy in front.',
+        { allowed: 'a host name or IP address without port' },
+      ),
+    ),
+  port: count(8_080, 0, 65_535, 'TCP port to listen on; 0 takes any free one.'),
+  tls: z
+    .strictObject({
+      certFile: z
+        .string()
+        .min(1)
+        .meta(about('Certificate chain, PEM.', { path: true, allowed: 'a path' })),
+      keyFile: z
+        .string()
+        .min(1)
+        .meta(about('Its private key, PEM.', { path: true, allowed: 'a path' })),
+    })
+    .nullable()
+    .default(null)
+    .meta(
+      about('Serve HTTPS with these files; null: plain HTTP.', { sample: '{certFile: cert.pem, keyFile: key.pem}' }),
+    ),
+  trustedProxies: z
+    .array(z.string().refine(isCidr).meta({ allowed: 'an IP address or CIDR range such as 10.0.0.0/8' }))
+    .max(256)
+    .default([])
+    .meta(
+      about('Reverse proxies whose X-Forwarded-For and X-Forwarded-Proto are believed.', {
+        sample: '[127.0.0.1, 10.0.0.0/8]',
+      }),
+    ),
+  allowedHosts: z
+    .array(
+      z
+        .string()
+        .regex(/^(\*\.)?[A-Za-z0-9._-]+$|^\[?[0-9A-Fa-f:.]+\]?$/)
+        .meta({ allowed: 'a host name such as api.example.com or *.example.com, without scheme or port' }),
+    )
+    .max(256)
+    .default([])
+    .meta(
+      about(
+        'Host names under which clients may call us, beside loopback names and server.host. Anything else is refused, so that a web page cannot reach a local server by DNS rebinding.',
+        { sample: '[api.example.com]' },
+      ),
+    ),
+  cors: z
+    .strictObject({
+      origins: z
+        .array(z.string().refine(isOrigin).meta({ allowed: 'an origin such as https://app.example.com, or "*"' }))
+        .max(256)
+        .default([])
+        .meta(
+          about('Web origins whose pages may call the API from a browser.', { sample: '[https://app.example.com]' }),
+        ),
+    })
+    .prefault({})
+    .meta(about('Cross-origin calls from browsers.')),
+  bodyBytesMax: bytes(10 * MIB, KIB, GIB, 'Longest request body.'),
+  headerBytesMax: bytes(16 * KIB, KIB, MIB, 'Longest request line and headers together.'),
+  connectionsMax: count(10_000, 1, 1_000_000, 'Most open client connections; more are closed at once.'),
+  requestTimeoutMs: milliseconds(MINUTE_MS, SECOND_MS, DAY_MS, 'Longest time to receive a whole request.'),
+  keepAliveCommentMs: milliseconds(
+    10 * SECOND_MS,
+    SECOND_MS,
+    10 * MINUTE_MS,
+    'A stream that is silent for so long gets a comment line, so that proxies keep it open.',
+  ),
+  firstByteTimeoutMs: milliseconds(
+    10 * MINUTE_MS,
+    SECOND_MS,
+    DAY_MS,
+    'Longest time from a request to its first output token, queueing included.',
+  ),
+  requestDeadlineMs: milliseconds(
+    60 * MINUTE_MS,
+    SECOND_MS,
+    DAY_MS,
+    'Longest time from a request to the end of its answer.',
+  ),
+  drainTimeoutMs: milliseconds(
+    30 * SECOND_MS,
+    0,
+    60 * MINUTE_MS,
+    'When stopping, how long running requests may go on before they are ended.',
+  ),
+})
+
+const money = z.strictObject({
+  startingCredit: z
+    .string()
+    .refine(value => succeeds(parseDollars)(value) && parseDollars(value) >= 0n)
+    .default('5.00')
+    .meta(
+      about('Credit of the org that the first start creates.', {
+        unit: 'dollars',
+        decimal: true,
+        allowed: 'a decimal such as "5.00", 0 or more, at most 9 places',
+      }),
+    ),
+})
+
+const engine = z.strictObject({
+  threads: autoOr(
+    1,
+    1_024,
+    'Threads that all embedded models share; auto: the cores, less one for the gateway where there are more than two. More than the cores would make it many times slower.',
+  ),
+  parallel: count(4, 1, 256, 'Requests that one model works on at a time.', 'slots'),
+  queueDepthMax: count(
+    256,
+    0,
+    1_048_576,
+    'Most requests that wait for a slot of one model; beyond it they are refused with 429.',
+  ),
+  contextTokens: autoOr(
+    256,
+    16_777_216,
+    "Context of one slot; auto: the model's own, or less where memory is short.",
+    'tokens',
+  ),
+  memoryBytesMax: autoOr(
+    64 * MIB,
+    1_024 * GIB,
+    'Memory that all embedded models may take; auto: what is free. A model that does not fit is refused before it loads.',
+    'bytes',
+  ),
+  promptCacheBytesMax: bytes(
+    512 * MIB,
+    0,
+    1_024 * GIB,
+    'Most that stored prompt states may take; 0 turns the prompt cache off.',
+  ),
+  promptCacheDir: z
+    .string()
+    .min(1)
+    .default('auto')
+    .meta(
+      about(
+        'Folder for stored prompt states; auto: in memory where there is a memory-backed folder with room, else in the home.',
+        { path: true, allowed: 'auto, or a path' },
+      ),
+    ),
+  keepPromptCache: flag(
+    false,
+    'Keep stored prompt states over a restart. They are prompts, so they are wiped unless this is on.',
+  ),
+  idleUnloadMs: milliseconds(
+    30 * MINUTE_MS,
+    0,
+    7 * DAY_MS,
+    'A model unused for so long gives its memory back; 0: only when another model needs it.',
+  ),
+  variant: z
+    .enum(['default', 'cuda', 'vulkan'])
+    .default('default')
+    .meta(about('Build of the engine: CPU (with Metal on a Mac), CUDA or Vulkan.')),
+  libraryDir: pathOrNull(
+    'Folder that holds node_modules with another build of the engine, for GPU builds; null: the one that came along.',
+  ),
+})
+
+const models = z.strictObject({
+  default: modelId
+    .nullable()
+    .default('gemma-3-270m-it')
+    .meta(
+      about('Catalogue id of the model that the first start fetches; null: none.', { allowed: 'a model id, or null' }),
+    ),
+  autoPull: flag(true, 'Fetch the default model when it is not there yet.'),
+  catalogueFile: pathOrNull(
+    'Catalogue to lay over the one that came along; null: catalogue.yaml in the home, if it is there.',
+  ),
+})
+
+const log = z.strictObject({
+  level: z
+    .enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'])
+    .default('info')
+    .meta(about('Least severe line that is written.')),
+  format: z
+    .enum(['auto', 'pretty', 'json'])
+    .default('auto')
+    .meta(about('Form of a line; auto: pretty on a terminal, else json.')),
+  prompts: flag(
+    false,
+    'Write prompts and answers to the log. They are private to your customers: leave it off outside debugging.',
+  ),
+})
+
+const telemetry = z.strictObject({
+  metrics: flag(true, 'Answer GET /metrics in the Prometheus text format.'),
+})
+
+/** The whole configuration, as written in a file; `{}` is valid and means every default. */
+export const configSchema = z.strictObject({
+  home: z
+    .string()
+    .min(1)
+    .default('~/.headrace')
+    .meta(
+      about('Folder of the database, keys, models and sockets of one installation.', { path: true, allowed: 'a path' }),
+    ),
+  server: server.prefault({}).meta(about('Where and how the API is served.')),
+  money: money.prefault({}).meta(about('Credit.')),
+  engine: engine.prefault({}).meta(about('The embedded engine (llama.cpp).')),
+  models: models.prefault({}).meta(about('Which models are there from the start.')),
+  upstreams: z
+    .array(upstream)
+    .max(1_024)
+    .default([])
+    .meta(about('Other servers that speak the OpenAI protocol: vLLM, SGLang, providers.')),
+  log: log.prefault({}).meta(about('The log, on standard error.')),
+  telemetry: telemetry.prefault({}).meta(about('What can be measured from outside.')),
+})
+
+/** Recursively read-only. */
+export type Frozen<T> = T extends readonly (infer Item)[]
+  ? readonly Frozen<Item>[]
+  : T extends object
+    ? { readonly [K in keyof T]: Frozen<T[K]> }
+    : T
+
+/** The configuration in force: checked, complete, paths absolute, frozen. */
+export type Config = Frozen<z.output<typeof configSchema>>
+export type ServerConfig = Config['server']
+export type MoneyConfig = Config['money']
+export type EngineConfig = Config['engine']
+export type ModelsConfig = Config['models']
+export type UpstreamConfig = Config['upstreams'][number]
+export type UpstreamModelConfig = UpstreamConfig['models'][number]
+export type LogConfig = Config['log']
+export type TelemetryConfig = Config['telemetry']
+
+function succeeds(parse: (text: string) => unknown): (text: string) => boolean {
+  return text => {
+    try {
+      parse(text)
+      return true
+    } catch {
+      return false
+    }
+  }
+}
+
+function isHttpUrl(text: string): boolean {
+  const url = URL.parse(text)
+  if (url === null || (url.protocol !== 'http:' && url.protocol !== 'https:')) return false
+  return url.username === '' && url.password === '' && url.search === '' && url.hash === ''
+}
+
+function isOrigin(text: string): boolean {
+  if (text === '*') return true
+  const url = URL.parse(text)
+  return url !== null && url.origin === text
+}
+
+function isCidr(text: string): boolean {
+  const [address = '', bits, ...rest] = text.split('/')
+  const family = isIP(address)
+  if (family === 0 || rest.length > 0) return false
+  return bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (family === 4 ? 32 : 128))
+}
