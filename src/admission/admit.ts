@@ -1,0 +1,101 @@
+import { ApiError } from '../errors.ts'
+import type { Books, Budget, Hold, HoldRefusal } from '../ledger/books.ts'
+import { formatDollars } from '../ledger/money.ts'
+import type { Caller } from './authenticate.ts'
+import { holdFor, type Quote } from './quote.ts'
+
+/**
+ * A request's right to run: its hold, and how much output the hold covers. `outputCovered` is shared by all choices.
+ * Ends once, by `Books.settle` or `Books.void`.
+ */
+export class Ticket {
+  readonly quote: Quote
+  readonly hold: Hold
+  readonly #books: Books
+  /** Input tokens covered; falls to the exact number once that is known. */
+  #inputTokens: number
+  /** Output tokens covered, over all choices. */
+  #outputTokens: number
+
+  constructor(books: Books, quote: Quote, hold: Hold, outputTokens: number) {
+    this.#books = books
+    this.quote = quote
+    this.hold = hold
+    this.#inputTokens = quote.inputTokensBound
+    this.#outputTokens = outputTokens
+  }
+
+  /** Output tokens that may still be relayed before the hold has to grow, over all choices. */
+  get outputTokensCovered(): number {
+    return this.#outputTokens
+  }
+
+  /** The exact input is known: what was held above it goes back at once. */
+  inputIs(tokens: number): void {
+    if (tokens >= this.#inputTokens || this.hold.state !== 'held') return
+    this.#inputTokens = tokens
+    this.#books.trim(this.hold, holdFor(this.quote.price, tokens, this.#outputTokens))
+  }
+
+  /**
+   * Covers at least `outputTokens` in all, and a further tranche when there is money for it.
+   *
+   * @returns whether `outputTokens` are covered now.
+   */
+  cover(outputTokens: number, trancheTokens: number): boolean {
+    if (outputTokens <= this.#outputTokens) return true
+    if (this.hold.state !== 'held') return false
+    const most = this.quote.outputTokensMax * this.quote.choices
+    // A full tranche first; near the end of the money, what is left goes out in smaller and smaller steps.
+    for (let step = Math.max(trancheTokens, 1); ; step = Math.floor(step / 4)) {
+      const target = Math.max(outputTokens, Math.min(outputTokens + step, most))
+      const needed = holdFor(this.quote.price, this.#inputTokens, target) - this.hold.amountNanodollars
+      if (needed <= 0n || this.#books.extend(this.hold, needed) === null) {
+        this.#outputTokens = target
+        return true
+      }
+      if (step === 0) return false
+    }
+  }
+}
+
+/**
+ * Takes the hold for a request from the org's credit and the key's cap in one synchronous step, all or nothing: first for
+ * a full first tranche of output, and when that cannot be had for the least worth starting with.
+ *
+ * @throws ApiError 402, which says whether it can succeed later because money is only held.
+ */
+export function admit(caller: Caller, quote: Quote, requestId: string, books: Books): Ticket {
+  const budgets: Budget[] = [{ id: `key:${caller.key.id}`, limitNanodollars: caller.key.capNanodollars }]
+  let refusal: HoldRefusal | null = null
+  for (const tokens of tranches(quote)) {
+    const outputTokens = tokens * quote.choices
+    const amountNanodollars = holdFor(quote.price, quote.inputTokensBound, outputTokens)
+    const outcome = books.hold({ requestId, orgId: caller.org.id, budgets, amountNanodollars })
+    if (outcome.hold !== null) return new Ticket(books, quote, outcome.hold, outputTokens)
+    refusal = outcome.refusal
+  }
+  throw refusedError(refusal as HoldRefusal, quote)
+}
+
+function tranches(quote: Quote): number[] {
+  return quote.floorTrancheTokens < quote.firstTrancheTokens
+    ? [quote.firstTrancheTokens, quote.floorTrancheTokens]
+    : [quote.firstTrancheTokens]
+}
+
+function refusedError(refusal: HoldRefusal, quote: Quote): ApiError {
+  const needed = formatDollars(holdFor(quote.price, quote.inputTokensBound, quote.floorTrancheTokens * quote.choices))
+  const available = formatDollars(refusal.availableNanodollars)
+  const numbers = `This request can cost up to $${needed}; $${available} is available`
+  switch (refusal.reason) {
+    case 'credit':
+      return new ApiError('insufficient_balance', `${numbers} in the organisation's credit. Add credit or lower max_tokens.`)
+    case 'credit_held':
+      return new ApiError('balance_held', `${numbers} while other requests run. Repeat when they end, or add credit.`)
+    case 'budget':
+      return new ApiError('key_cap_exceeded', `${numbers} under the cap of this API key.`)
+    case 'budget_held':
+      return new ApiError('balance_held', `${numbers} under the cap of this API key while other requests run. Repeat when they end.`)
+  }
+}

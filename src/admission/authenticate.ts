@@ -1,0 +1,46 @@
+import type { IncomingHttpHeaders } from 'node:http'
+import { ApiError } from '../errors.ts'
+import { hashSecret, isWellFormed } from '../inference/api-key-format.ts'
+import type { ApiKey, Org, Snapshot } from '../inference/snapshot.ts'
+
+/** Who calls: a valid key and the org it acts for. */
+export interface Caller {
+  readonly org: Org
+  readonly key: ApiKey
+}
+
+/**
+ * Finds the caller by the key in the headers. Clients of different families send it in different headers
+ * (`Authorization: Bearer`, `x-api-key`, `xi-api-key`, `api-key`); the first present counts. The lookup is by keyed hash,
+ * so that neither its time nor the store gives a key away.
+ *
+ * @throws ApiError 401 without a valid key, 403 when the org is disabled.
+ */
+export function authenticate(headers: IncomingHttpHeaders, snapshot: Snapshot, pepper: Buffer, nowMs: number): Caller {
+  const secret = presentedSecret(headers)
+  if (secret === undefined) {
+    throw new ApiError('invalid_api_key', 'No API key was sent. Send "Authorization: Bearer sk-hr-...".')
+  }
+  // The checksum at a key's end lets garbage and cut keys be refused without hashing, with a better message.
+  if (!isWellFormed(secret)) {
+    throw new ApiError('invalid_api_key', 'This is not a Headrace API key: it is cut, mistyped, or of another service.')
+  }
+  const key = snapshot.keysByHash.get(hashSecret(pepper, secret))
+  if (key === undefined) throw new ApiError('invalid_api_key', 'This API key is not known here.')
+  if (key.revokedMs !== null && key.revokedMs <= nowMs) throw new ApiError('revoked_api_key', `The API key "${key.name}" was revoked.`)
+  if (key.expiresMs !== null && key.expiresMs <= nowMs) throw new ApiError('revoked_api_key', `The API key "${key.name}" has expired.`)
+  const org = snapshot.orgs.get(key.orgId)
+  if (org === undefined) throw new ApiError('invalid_api_key', 'This API key is not known here.')
+  if (org.disabled) throw new ApiError('org_disabled', `The organisation "${org.name}" is disabled.`)
+  return { org, key }
+}
+
+function presentedSecret(headers: IncomingHttpHeaders): string | undefined {
+  const { authorization } = headers
+  if (authorization !== undefined) {
+    const space = authorization.indexOf(' ')
+    if (space > 0 && authorization.slice(0, space).toLowerCase() === 'bearer') return authorization.slice(space + 1).trim()
+  }
+  const other = headers['x-api-key'] ?? headers['xi-api-key'] ?? headers['api-key']
+  return typeof other === 'string' ? other.trim() : undefined
+}

@@ -1,0 +1,210 @@
+import { createServer, type IncomingMessage, type OutgoingHttpHeaders, type RequestListener, type Server, type ServerResponse } from 'node:http'
+import { createServer as createTlsServer } from 'node:https'
+import type { AddressInfo } from 'node:net'
+import { ApiError } from '../errors.ts'
+import type { Model, Snapshot } from '../inference/snapshot.ts'
+import { modelObject } from '../protocols/model-object.ts'
+import type { ProtocolCodec } from '../protocols/protocol.ts'
+import type { Protocol } from '../inference/request.ts'
+import { priceAt } from '../settlement/price-usage.ts'
+import { authenticate } from '../admission/authenticate.ts'
+import { HttpClientPort } from './client-port.ts'
+import { hostAllowed, originAllowed } from './origin.ts'
+import type { Pipeline } from './pipeline.ts'
+import { readBody } from './read-body.ts'
+import { sendError, toApiError } from './respond.ts'
+import { methodsOf, type Route, routeOf } from './routes.ts'
+
+/** What one request of an org was charged, for `GET /v1/usage/{request}`; JSON-ready. */
+export type UsageReader = (orgId: string, requestId: string) => Promise<object | undefined>
+
+/** What the listener answers with. */
+export interface ListenerParts {
+  readonly pipeline: Pipeline
+  readonly codecs: ReadonlyMap<Protocol, ProtocolCodec>
+  readonly snapshot: () => Snapshot
+  readonly pepper: Buffer
+  readonly newId: (prefix: string) => string
+  readonly nowMs: () => number
+  readonly usageOf: UsageReader
+  /** The control plane, for paths under `/control/v1`. */
+  readonly control: RequestListener
+  /** Prometheus text, or null when metrics are off. */
+  readonly metrics: (() => Promise<{ contentType: string; body: string }>) | null
+  /** JSON of `GET /health`, and whether all is well. */
+  readonly health: () => { readonly ok: boolean; readonly body: object }
+  readonly settings: ListenerSettings
+}
+
+/** The part of the configuration that the edge needs. */
+export interface ListenerSettings {
+  readonly host: string
+  readonly port: number
+  readonly tls: { readonly cert: Buffer; readonly key: Buffer } | null
+  readonly allowedHosts: readonly string[]
+  readonly corsOrigins: readonly string[]
+  readonly bodyBytesMax: number
+  readonly headerBytesMax: number
+  readonly connectionsMax: number
+  readonly requestTimeoutMs: number
+}
+
+/** The server's public side while it listens. */
+export interface Listener {
+  readonly address: AddressInfo
+  /** Accepts no new connections, closes idle ones; resolves when all are closed, at the latest after `graceMs`. */
+  close(graceMs: number): Promise<void>
+}
+
+const KEEP_ALIVE_IDLE_MS = 75_000
+/** Browsers may read these of an answer from another origin. */
+const EXPOSED_HEADERS =
+  'x-request-id, x-headrace-upstream, x-headrace-route, x-headrace-attempts, x-headrace-model, x-headrace-cost, x-headrace-ending, retry-after, retry-after-ms, x-should-retry'
+
+/** Listens for clients. Rejects with the system's error when the address cannot be had. */
+export async function listen(parts: ListenerParts): Promise<Listener> {
+  const { settings } = parts
+  const options = {
+    maxHeaderSize: settings.headerBytesMax,
+    requestTimeout: settings.requestTimeoutMs,
+    headersTimeout: Math.min(settings.requestTimeoutMs, 30_000),
+    keepAliveTimeout: KEEP_ALIVE_IDLE_MS,
+    noDelay: true,
+  }
+  const handler = createHandler(parts)
+  const server = settings.tls === null ? createServer(options, handler) : createTlsServer({ ...options, ...settings.tls }, handler)
+  server.maxConnections = settings.connectionsMax
+  server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
+    if (error.code === 'ECONNRESET' || !socket.writable) return socket.destroy()
+    const status = error.code === 'HPE_HEADER_OVERFLOW' ? '431 Request Header Fields Too Large' : '400 Bad Request'
+    socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
+  })
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(settings.port, settings.host, () => {
+      server.removeListener('error', reject)
+      resolve()
+    })
+  })
+  return { address: server.address() as AddressInfo, close: graceMs => closeServer(server, graceMs) }
+}
+
+async function closeServer(server: Server, graceMs: number): Promise<void> {
+  const force = setTimeout(() => server.closeAllConnections(), graceMs)
+  await new Promise<void>(resolve => {
+    server.close(() => resolve())
+    server.closeIdleConnections()
+  })
+  clearTimeout(force)
+}
+
+/** The request handler by itself, for tests and embedding. */
+export function createHandler(parts: ListenerParts): RequestListener {
+  const { settings } = parts
+  return (request, response) => {
+    const requestId = parts.newId('req_')
+    const client = new HttpClientPort(response)
+    try {
+      if (!hostAllowed(request.headers.host, settings.host, settings.allowedHosts)) {
+        throw new ApiError('forbidden_host', `The host name ${JSON.stringify(request.headers.host ?? '')} is not one of ours.`)
+      }
+      const cors = corsHeaders(request, settings.corsOrigins)
+      if (cors !== null) for (const [name, value] of Object.entries(cors)) response.setHeader(name, value as string)
+      const url = request.url ?? '/'
+      const query = url.indexOf('?')
+      const route = routeOf(query < 0 ? url : url.slice(0, query))
+      if (request.method === 'OPTIONS') {
+        response.writeHead(204, { ...(route === undefined ? {} : { allow: methodsOf(route).join(', ') }), 'x-request-id': requestId })
+        response.end()
+        return
+      }
+      if (route === undefined) throw new ApiError('not_found', `There is nothing at ${request.method} ${url}.`)
+      if (route.kind === 'control') return parts.control(request, response)
+      if (!methodsOf(route).includes(request.method ?? '')) {
+        response.setHeader('allow', methodsOf(route).join(', '))
+        throw new ApiError('method_not_allowed', `${request.method} does nothing at ${url}.`)
+      }
+      if (route.kind === 'generate') {
+        const codec = parts.codecs.get(route.protocol) as ProtocolCodec
+        void parts.pipeline.serve(codec, { headers: request.headers, body: () => readBody(request, settings.bodyBytesMax), client, requestId })
+        return
+      }
+      answerRead(parts, route, request, response, requestId).catch(thrown => refuse(client, thrown, requestId))
+    } catch (thrown) {
+      request.resume()
+      refuse(client, thrown, requestId)
+    }
+  }
+}
+
+function refuse(client: HttpClientPort, thrown: unknown, requestId: string): void {
+  if (client.headSent) client.end()
+  else sendError(client, toApiError(thrown), requestId)
+}
+
+async function answerRead(parts: ListenerParts, route: Route, request: IncomingMessage, response: ServerResponse, requestId: string): Promise<void> {
+  switch (route.kind) {
+    case 'health': {
+      const { ok, body } = parts.health()
+      return sendJson(response, ok ? 200 : 503, body, requestId)
+    }
+    case 'metrics': {
+      if (parts.metrics === null) throw new ApiError('not_found', 'Metrics are switched off (telemetry.metrics).')
+      const { contentType, body } = await parts.metrics()
+      response.writeHead(200, { 'content-type': contentType, 'x-request-id': requestId })
+      response.end(body)
+      return
+    }
+  }
+  const snapshot = parts.snapshot()
+  const caller = authenticate(request.headers, snapshot, parts.pepper, parts.nowMs())
+  switch (route.kind) {
+    case 'models': {
+      const models = new Set(snapshot.models.values())
+      const data = [...models].filter(model => isOffered(model, parts.nowMs())).map(model => describe(model, parts.nowMs()))
+      return sendJson(response, 200, { object: 'list', data }, requestId)
+    }
+    case 'model': {
+      const model = snapshot.models.get(route.modelId)
+      if (model === undefined || !isOffered(model, parts.nowMs())) {
+        throw new ApiError('model_not_found', `The model ${JSON.stringify(route.modelId)} is not offered here.`, { param: 'model' })
+      }
+      return sendJson(response, 200, describe(model, parts.nowMs()), requestId)
+    }
+    case 'usage': {
+      const usage = await parts.usageOf(caller.org.id, route.requestId)
+      if (usage === undefined) {
+        throw new ApiError('request_not_found', `No request ${JSON.stringify(route.requestId)} of this organisation is known.`)
+      }
+      return sendJson(response, 200, usage, requestId)
+    }
+  }
+}
+
+// What has no price cannot be bought, so it is not on the list.
+function isOffered(model: Model, nowMs: number): boolean {
+  return priceAt(model.prices, nowMs) !== undefined
+}
+
+function describe(model: Model, nowMs: number): object {
+  return modelObject(model, priceAt(model.prices, nowMs))
+}
+
+function sendJson(response: ServerResponse, status: number, body: object, requestId: string): void {
+  const bytes = Buffer.from(JSON.stringify(body))
+  response.writeHead(status, { 'content-type': 'application/json', 'content-length': bytes.length, 'x-request-id': requestId })
+  response.end(bytes)
+}
+
+function corsHeaders(request: IncomingMessage, origins: readonly string[]): OutgoingHttpHeaders | null {
+  const { origin } = request.headers
+  if (origin === undefined || origins.length === 0 || !originAllowed(origin, origins)) return null
+  return {
+    'access-control-allow-origin': origin,
+    vary: 'Origin',
+    'access-control-expose-headers': EXPOSED_HEADERS,
+    'access-control-allow-methods': 'GET, POST, OPTIONS',
+    'access-control-allow-headers': request.headers['access-control-request-headers'] ?? 'authorization, content-type',
+    'access-control-max-age': '600',
+  }
+}

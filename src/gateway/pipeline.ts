@@ -1,0 +1,400 @@
+import type { IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http'
+import { admit, type Ticket } from '../admission/admit.ts'
+import { authenticate, type Caller } from '../admission/authenticate.ts'
+import { quote } from '../admission/quote.ts'
+import { ApiError } from '../errors.ts'
+import type { InferenceRequest } from '../inference/request.ts'
+import type { Model, Price, Snapshot } from '../inference/snapshot.ts'
+import type { Usage } from '../inference/usage.ts'
+import type { Books } from '../ledger/books.ts'
+import type { Ending, Journal } from '../ledger/journal.ts'
+import type { ProtocolCodec } from '../protocols/protocol.ts'
+import { type Placement, place } from '../router/place.ts'
+import { type Charge, charge } from '../settlement/charge.ts'
+import { finalUsage, inputTokensLower } from '../settlement/final-usage.ts'
+import { priceAt } from '../settlement/price-usage.ts'
+import type { Clock } from '../std/clock.ts'
+import type { Telemetry } from '../telemetry/telemetry.ts'
+import type { UpstreamSet } from '../upstreams/upstream-set.ts'
+import { nanodollarsToDecimal } from '../wire/decimal.ts'
+import type { ClientPort } from './client-port.ts'
+import { JournalHealth } from './journal-health.ts'
+import { Relay, type RelayEnd } from './relay.ts'
+import { failureError, sendError, toApiError } from './respond.ts'
+
+/** What the pipeline is made of. Everything that touches the world is handed in. */
+export interface PipelineParts {
+  readonly snapshot: () => Snapshot
+  readonly books: Books
+  readonly journal: Journal
+  readonly upstreams: UpstreamSet
+  readonly clock: Clock
+  readonly telemetry: Telemetry
+  /** Key of the hash that API keys are stored under. */
+  readonly pepper: Buffer
+  readonly newId: (prefix: string) => string
+  /** Prompt-cache salt of an org. */
+  readonly cacheSaltOf: (orgId: string) => string
+  readonly limits: PipelineLimits
+}
+
+/** Bounds in time. */
+export interface PipelineLimits {
+  /** No output token after so long: the request times out. */
+  readonly firstByteTimeoutMs: number
+  /** No request runs longer. */
+  readonly requestDeadlineMs: number
+  /** A silent stream gets a comment after so long, so that no proxy in between closes it. */
+  readonly keepAliveMs: number
+}
+
+/** One HTTP exchange as it comes in. */
+export interface Incoming {
+  readonly headers: IncomingHttpHeaders
+  readonly body: () => Promise<Uint8Array>
+  readonly client: ClientPort
+  /** Also sent as `x-request-id`. */
+  readonly requestId: string
+}
+
+/** A silent buffered answer gets a blank, which JSON allows before a value, well before undici's 300 s without a byte. */
+const BUFFERED_KEEP_ALIVE_MS = 60_000
+
+/** A request that runs, for time-outs, draining, and people who ask what is going on. */
+interface Run {
+  readonly request: InferenceRequest
+  readonly caller: Caller
+  readonly model: Model
+  readonly ticket: Ticket
+  readonly relay: Relay
+  /** Monotonic. */
+  readonly receivedMs: number
+  /** Wall clock. */
+  readonly admittedMs: number
+}
+
+/**
+ * A request's life: authenticate → decode → quote → admit → place → relay → settle. The only place that knows all stages;
+ * they do not know one another.
+ */
+export class Pipeline {
+  readonly #parts: PipelineParts
+  readonly #runs = new Map<string, Run>()
+  readonly #journalHealth: JournalHealth
+  #draining = false
+
+  constructor(parts: PipelineParts) {
+    this.#parts = parts
+    this.#journalHealth = new JournalHealth(parts.clock)
+  }
+
+  /** Requests that were admitted and have not ended. */
+  get running(): number {
+    return this.#runs.size
+  }
+
+  /** Whether charges can be made durable, as far as is known. */
+  get journalHealthy(): boolean {
+    return this.#journalHealth.healthy
+  }
+
+  /** Serves one exchange to its end. Never rejects. */
+  async serve(codec: ProtocolCodec, incoming: Incoming): Promise<void> {
+    const { client, requestId } = incoming
+    const { clock, telemetry } = this.#parts
+    const receivedMs = clock.monotonicMs()
+    try {
+      const snapshot = this.#parts.snapshot()
+      const caller = authenticate(incoming.headers, snapshot, this.#parts.pepper, clock.nowMs())
+      if (this.#draining) throw new ApiError('draining', 'The server is stopping.', { retryAfterMs: 5000 })
+      const request = codec.decode(await incoming.body(), requestId)
+      const model = findModel(snapshot, request)
+      const price = findPrice(model, clock.nowMs())
+      if (!this.#journalHealth.mayAdmit()) {
+        throw new ApiError('settlement_unavailable', 'Charges cannot be written at the moment.', { retryAfterMs: 5000 })
+      }
+      const ticket = await this.#admit(caller, request, model, price)
+      try {
+        await this.#run(codec, request, caller, model, ticket, client, receivedMs)
+      } finally {
+        // Gives back whatever no settlement took, on every path.
+        this.#parts.books.void(ticket.hold)
+      }
+    } catch (thrown) {
+      const error = toApiError(thrown)
+      telemetry.refused(error.code, requestId, thrown)
+      if (!client.headSent) sendError(client, error, requestId)
+      else client.end()
+    }
+  }
+
+  /** Called every so often (a quarter of a second is fine): deadlines and keep-alives of all running requests. */
+  tick(): void {
+    const nowMs = this.#parts.clock.monotonicMs()
+    const { firstByteTimeoutMs, requestDeadlineMs, keepAliveMs } = this.#parts.limits
+    for (const run of this.#runs.values()) {
+      const { relay, request } = run
+      const ageMs = nowMs - run.receivedMs
+      if (ageMs > requestDeadlineMs || (!relay.outputBegan && ageMs > firstByteTimeoutMs)) relay.stop('timed_out')
+      relay.tick(nowMs)
+      const silentMs = nowMs - Math.max(relay.lastWriteMs, run.receivedMs)
+      if (silentMs >= (request.stream ? keepAliveMs : BUFFERED_KEEP_ALIVE_MS)) relay.keepAlive()
+    }
+  }
+
+  /** Takes no new requests; resolves when the running ones have ended, which are aborted after `graceMs`. */
+  async drain(graceMs: number): Promise<void> {
+    this.#draining = true
+    const abort = this.#parts.clock.after(graceMs, () => {
+      for (const run of this.#runs.values()) run.relay.stop('aborted')
+    })
+    while (this.#runs.size > 0) await new Promise<void>(resolve => this.#parts.clock.after(20, resolve))
+    abort()
+  }
+
+  /** What is known of a request that still runs, for the org that made it. */
+  runningRequest(orgId: string, requestId: string): { heldNanodollars: bigint; outputTokens: number } | undefined {
+    const run = this.#runs.get(requestId)
+    if (run === undefined || run.caller.org.id !== orgId) return undefined
+    return { heldNanodollars: run.ticket.hold.amountNanodollars, outputTokens: run.relay.outputTokens }
+  }
+
+  // Bytes bound the input safely. Only where that bound is refused is the engine asked for the exact number, so that the
+  // wait for it is paid by those who are short of money and by nobody else.
+  async #admit(caller: Caller, request: InferenceRequest, model: Model, price: Price): Promise<Ticket> {
+    const { books, upstreams } = this.#parts
+    const stoppable = model.targets.every(target => upstreams.get(target.upstreamId)?.stoppable ?? true)
+    try {
+      return this.#admitted(request, caller, model, admit(caller, quote(request, model, price, stoppable), request.id, books))
+    } catch (refusal) {
+      const target = model.targets[0]
+      const count = target === undefined ? undefined : upstreams.get(target.upstreamId)?.countInput
+      if (!(refusal instanceof ApiError) || refusal.status !== 402 || count === undefined || model.targets.length !== 1) throw refusal
+      const floor = quote(request, model, price, stoppable, 0)
+      // Not even an empty prompt could be paid: no need to count.
+      books.void(admit(caller, floor, request.id, books).hold)
+      const upstream = upstreams.get((target as { upstreamId: string }).upstreamId)
+      const inputTokens = await upstream?.countInput?.(request, (target as { upstreamModel: string }).upstreamModel).catch(() => undefined)
+      if (inputTokens === undefined) throw refusal
+      return this.#admitted(request, caller, model, admit(caller, quote(request, model, price, stoppable, inputTokens), request.id, books))
+    }
+  }
+
+  #admitted(request: InferenceRequest, caller: Caller, model: Model, ticket: Ticket): Ticket {
+    this.#parts.journal.admitted({
+      requestId: request.id,
+      orgId: caller.org.id,
+      keyId: caller.key.id,
+      modelId: model.id,
+      heldNanodollars: ticket.hold.amountNanodollars,
+      admittedMs: this.#parts.clock.nowMs(),
+    })
+    return ticket
+  }
+
+  async #run(
+    codec: ProtocolCodec,
+    request: InferenceRequest,
+    caller: Caller,
+    model: Model,
+    ticket: Ticket,
+    client: ClientPort,
+    receivedMs: number,
+  ): Promise<void> {
+    const { clock, upstreams, telemetry } = this.#parts
+    const admittedMs = clock.nowMs()
+    const createdS = Math.floor(admittedMs / 1000)
+    const headers: OutgoingHttpHeaders = { 'x-request-id': request.id, 'x-headrace-model': model.id }
+    const relay = new Relay({
+      request,
+      model,
+      ticket,
+      client,
+      newEncoder: () => codec.encoder(request, model.id, createdS),
+      openHead: () => client.head(200, request.stream ? { ...STREAM_HEADERS, ...headers } : { ...BUFFERED_HEADERS, ...headers }),
+      nowMs: () => clock.monotonicMs(),
+    })
+    const run: Run = { request, caller, model, ticket, relay, receivedMs, admittedMs }
+    client.onGone = () => relay.stop('cancelled')
+    this.#runs.set(request.id, run)
+    telemetry.admitted(model.id)
+    try {
+      const placement = place(model.targets, upstreamId => upstreams.view(upstreamId))
+      const served = client.gone ? NOBODY_THERE : await this.#relay(run, placement, headers)
+      await this.#settle(run, served, client, headers)
+    } finally {
+      this.#runs.delete(request.id)
+    }
+  }
+
+  async #relay(run: Run, placement: Placement, headers: OutgoingHttpHeaders): Promise<Served> {
+    const { upstreams, cacheSaltOf } = this.#parts
+    let end: RelayEnd = { ending: 'failed', failure: unavailable(run.model, placement) }
+    let attempts = 0
+    let upstreamId = ''
+    for (const { target, reason } of placement.places) {
+      const upstream = upstreams.get(target.upstreamId)
+      if (upstream === undefined) continue
+      attempts++
+      upstreamId = target.upstreamId
+      headers['x-headrace-upstream'] = upstreamId
+      headers['x-headrace-route'] = attempts === 1 ? reason : `fallback ${attempts} of ${placement.places.length}; ${reason}`
+      end = await run.relay.attempt(upstream, target.upstreamModel, cacheSaltOf(run.caller.org.id))
+      upstreams.observe(upstreamId, end.failure)
+      if (end.failure === null || !end.failure.retryable) break
+      // What a stream's client has already seen cannot be unsaid by another target.
+      if (run.request.stream && run.relay.outputBegan) break
+    }
+    headers['x-headrace-attempts'] = String(attempts)
+    return { ...end, attempts, upstreamId }
+  }
+
+  // Settled before told: nothing that makes an answer look complete leaves before its charge is durable.
+  async #settle(run: Run, served: Served, client: ClientPort, headers: OutgoingHttpHeaders): Promise<void> {
+    const { request, relay, ticket, caller, model } = run
+    const { books, clock, telemetry } = this.#parts
+    const ending = isEmpty(request, relay, served.ending) ? 'empty' : served.ending
+    if (ending === 'exhausted') relay.finishOpenChoices()
+    const usage = usageOf(request, relay, ending)
+    const owed = charge(
+      { ending, usage, prefillBegan: relay.prefillBegan, outputBegan: relay.outputBegan && request.stream },
+      ticket.quote.price,
+      ticket.hold.amountNanodollars,
+    )
+    const settlement = {
+      requestId: request.id,
+      orgId: caller.org.id,
+      keyId: caller.key.id,
+      modelId: model.id,
+      protocol: request.protocol,
+      stream: request.stream,
+      upstreamId: served.upstreamId,
+      attempts: served.attempts,
+      ending,
+      usage,
+      priceId: ticket.quote.price.id,
+      chargeNanodollars: owed.chargeNanodollars,
+      overrunNanodollars: owed.overrunNanodollars,
+      heldNanodollars: ticket.hold.peakNanodollars,
+      admittedMs: run.admittedMs,
+      settledMs: clock.nowMs(),
+      ttftMs: relay.firstTokenMs === null ? null : relay.firstTokenMs - run.receivedMs,
+      durationMs: clock.monotonicMs() - run.receivedMs,
+    }
+    try {
+      await books.settle(ticket.hold, settlement)
+      this.#journalHealth.succeeded()
+    } catch (cause) {
+      this.#journalHealth.failed()
+      const error = new ApiError('settlement_unavailable', 'The charge for this answer could not be written; nothing was charged.', { cause })
+      telemetry.refused(error.code, request.id, cause)
+      answerError(run, error, client, headers)
+      return
+    }
+    telemetry.settled(settlement)
+    answer(run, served, ending, usage, owed, client, headers)
+  }
+}
+
+interface Served extends RelayEnd {
+  readonly attempts: number
+  readonly upstreamId: string
+}
+
+const NOBODY_THERE: Served = { ending: 'cancelled', failure: null, attempts: 0, upstreamId: '' }
+
+const STREAM_HEADERS: OutgoingHttpHeaders = {
+  'content-type': 'text/event-stream; charset=utf-8',
+  'cache-control': 'no-cache',
+  'x-accel-buffering': 'no',
+}
+const OUT_OF_MONEY = 'The answer was cut short: no more credit could be held for it.'
+const BUFFERED_HEADERS: OutgoingHttpHeaders = { 'content-type': 'application/json' }
+
+function answer(run: Run, served: Served, ending: Ending, usage: Usage, owed: Charge, client: ClientPort, headers: OutgoingHttpHeaders): void {
+  const { relay, request } = run
+  if (ending !== 'completed' && ending !== 'exhausted' && ending !== 'empty') {
+    answerError(run, endingError(ending, served, run), client, headers)
+    return
+  }
+  const last = relay.encoder.complete({
+    usage,
+    chargeNanodollars: owed.chargeNanodollars,
+    usageExtra: relay.usageExtra,
+    notice: ending === 'exhausted' ? OUT_OF_MONEY : undefined,
+  })
+  if (!client.headSent) {
+    headers['x-headrace-ending'] = ending
+    if (!request.stream) {
+      headers['x-headrace-cost'] = nanodollarsToDecimal(owed.chargeNanodollars)
+      headers['content-length'] = last.length
+    }
+    client.head(200, request.stream ? { ...STREAM_HEADERS, ...headers } : { ...BUFFERED_HEADERS, ...headers })
+  }
+  client.end(relay.tail.length === 0 ? last : Buffer.concat([...relay.tail, last]))
+}
+
+function answerError(run: Run, error: ApiError, client: ClientPort, headers: OutgoingHttpHeaders): void {
+  if (client.headSent) client.end(run.relay.encoder.error(error))
+  else sendError(client, error, run.request.id, headers)
+}
+
+function endingError(ending: Ending, served: Served, run: Run): ApiError {
+  if (served.failure !== null) return failureError(served.failure)
+  switch (ending) {
+    case 'timed_out':
+      return new ApiError('upstream_timeout', `${run.model.id} did not answer in time.`)
+    case 'aborted':
+      return new ApiError('draining', 'The server is stopping and ended this answer.', { retryAfterMs: 5000 })
+    default:
+      return new ApiError('upstream_error', 'The request was stopped.')
+  }
+}
+
+function usageOf(request: InferenceRequest, relay: Relay, ending: Ending): Usage {
+  const usage = finalUsage(relay.usage, {
+    outputTokens: relay.outputTokens,
+    inputTokens: relay.inputTokens,
+    inputTokensLower: relay.prefillBegan ? inputTokensLower(request) : 0,
+  })
+  // Stopped for want of money: the customer has what was relayed, and what the upstream did beyond is not theirs.
+  if (ending !== 'exhausted' || usage.outputTokens <= relay.outputTokens) return usage
+  return { ...usage, outputTokens: relay.outputTokens, outputSource: 'counted', reasoningTokens: Math.min(usage.reasoningTokens, relay.outputTokens) }
+}
+
+// A generation that was asked for at least one token, produced none, and was not ended by the client's own stop, bias,
+// grammar or limit, is free.
+function isEmpty(request: InferenceRequest, relay: Relay, ending: Ending): boolean {
+  if (ending !== 'completed' || relay.outputBegan || request.outputTokensMax === 0) return false
+  const { sampling, input } = request
+  if (sampling.stop.length > 0 || sampling.logitBias !== undefined) return false
+  return input.kind === 'chat' ? input.responseFormat.type === 'text' && input.tools.length === 0 : !input.echo
+}
+
+function findModel(snapshot: Snapshot, request: InferenceRequest): Model {
+  const model = snapshot.models.get(request.model)
+  if (model === undefined) {
+    throw new ApiError('model_not_found', `The model ${JSON.stringify(request.model)} is not offered here.`, { param: 'model' })
+  }
+  const can = model.capabilities
+  if (request.input.kind === 'chat' ? !can.chat : !can.completion) {
+    throw new ApiError('unsupported_parameter', `${model.id} does not do ${request.input.kind === 'chat' ? 'chat' : 'text'} completions.`, { param: 'model' })
+  }
+  return model
+}
+
+function findPrice(model: Model, nowMs: number): Price {
+  const price = priceAt(model.prices, nowMs)
+  if (price === undefined) throw new ApiError('model_price_missing', `${model.id} has no price in force, so it cannot be sold.`)
+  return price
+}
+
+function unavailable(model: Model, placement: Placement) {
+  const full = placement.filtered.length > 0 && placement.filtered.every(({ reason }) => reason === 'queue full')
+  const reasons = placement.filtered.map(({ target, reason }) => `${target.upstreamId}: ${reason}`).join('; ')
+  return {
+    reason: full ? ('overloaded' as const) : ('unavailable' as const),
+    message: `No place can run ${model.id} now (${reasons || 'it has no target'}).`,
+    retryable: false,
+  }
+}

@@ -1,0 +1,59 @@
+import type { Protocol } from '../inference/request.ts'
+
+/** What a path of the data plane means. */
+export type Route =
+  | { readonly kind: 'generate'; readonly protocol: Protocol }
+  | { readonly kind: 'models' }
+  | { readonly kind: 'model'; readonly modelId: string }
+  | { readonly kind: 'usage'; readonly requestId: string }
+  | { readonly kind: 'health' }
+  | { readonly kind: 'metrics' }
+  | { readonly kind: 'control' }
+
+/** The methods a route answers. */
+export function methodsOf(route: Route): readonly string[] {
+  return route.kind === 'generate' ? ['POST'] : ['GET', 'HEAD']
+}
+
+const GENERATE: Record<string, Protocol> = {
+  '/chat/completions': 'openai-chat',
+  '/completions': 'openai-completions',
+}
+
+/** Same handlers under the paths that OpenAI's and DeepInfra's clients use as their base. */
+const BASES = ['/v1/openai', '/v1']
+
+/**
+ * Finds the route of a request's path, without its query. Trailing slashes are forgiven. A model's id may hold slashes, raw
+ * or as `%2F`.
+ */
+export function routeOf(path: string): Route | undefined {
+  const clean = path.length > 1 && path.endsWith('/') ? path.replace(/\/+$/, '') : path
+  if (clean === '/health') return { kind: 'health' }
+  if (clean === '/metrics') return { kind: 'metrics' }
+  if (clean === '/control/v1' || clean.startsWith('/control/v1/')) return { kind: 'control' }
+  for (const base of BASES) {
+    if (!clean.startsWith(base)) continue
+    const route = routeUnder(clean.slice(base.length))
+    if (route !== undefined) return route
+  }
+  return undefined
+}
+
+function routeUnder(rest: string): Route | undefined {
+  const protocol = GENERATE[rest]
+  if (protocol !== undefined) return { kind: 'generate', protocol }
+  if (rest === '/models') return { kind: 'models' }
+  if (rest.startsWith('/models/')) return withDecoded(rest.slice('/models/'.length), modelId => ({ kind: 'model', modelId }))
+  if (rest.startsWith('/usage/')) return withDecoded(rest.slice('/usage/'.length), requestId => ({ kind: 'usage', requestId }))
+  return undefined
+}
+
+function withDecoded(text: string, make: (decoded: string) => Route): Route | undefined {
+  if (text === '') return undefined
+  try {
+    return make(decodeURIComponent(text))
+  } catch {
+    return undefined
+  }
+}

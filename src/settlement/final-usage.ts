@@ -1,0 +1,60 @@
+import type { ChatMessage, InferenceRequest, JsonObject } from '../inference/request.ts'
+import type { Usage } from '../inference/usage.ts'
+
+/** What we saw pass while relaying. */
+export interface Observed {
+  /** Output tokens counted by us, over all choices. */
+  readonly outputTokens: number
+  /** Exact input tokens when the upstream told them at its start; else undefined. */
+  readonly inputTokens?: number
+  /** Lower bound of the input tokens, for an upstream that says nothing at all. */
+  readonly inputTokensLower: number
+}
+
+/**
+ * The usage that is settled: what the upstream reported, completed by our own counts, marked *counted*, where it was silent.
+ * Cached input that was not reported stays absent, so all input is priced uncached.
+ */
+export function finalUsage(reported: Usage, observed: Observed): Usage {
+  const input =
+    reported.inputSource !== 'absent'
+      ? { inputTokens: reported.inputTokens, inputSource: reported.inputSource }
+      : observed.inputTokens !== undefined
+        ? { inputTokens: observed.inputTokens, inputSource: 'reported' as const }
+        : { inputTokens: observed.inputTokensLower, inputSource: 'counted' as const }
+  const output =
+    reported.outputSource !== 'absent'
+      ? { outputTokens: reported.outputTokens, outputSource: reported.outputSource }
+      : { outputTokens: observed.outputTokens, outputSource: 'counted' as const }
+  return {
+    ...reported,
+    ...input,
+    cachedInputTokens: Math.min(reported.cachedInputTokens, input.inputTokens),
+    cacheWriteTokens: Math.min(reported.cacheWriteTokens, input.inputTokens),
+    ...output,
+    reasoningTokens: Math.min(reported.reasoningTokens, output.outputTokens),
+  }
+}
+
+/** Bytes of text per token that no usual tokenizer exceeds on prose or code; fewer tokens than this the input cannot well be. */
+const BYTES_PER_TOKEN_MOST = 8
+
+/**
+ * A lower bound of a request's input tokens from the bytes of its texts, for an upstream that reports nothing: an error in
+ * it is the operator's loss, never the customer's.
+ */
+export function inputTokensLower(request: InferenceRequest): number {
+  const { input } = request
+  if (input.kind === 'text') return input.prompts.reduce((sum, prompt) => sum + (typeof prompt === 'string' ? tokensLower(prompt) : prompt.length), 0)
+  return input.messages.reduce((sum, message) => sum + contentTokensLower(message.content), 0)
+}
+
+function contentTokensLower(content: ChatMessage['content']): number {
+  if (typeof content === 'string') return tokensLower(content)
+  if (!Array.isArray(content)) return 1
+  return content.reduce((sum: number, part: JsonObject) => sum + (typeof part.text === 'string' ? tokensLower(part.text) : 0), 1)
+}
+
+function tokensLower(text: string): number {
+  return Math.ceil(Buffer.byteLength(text) / BYTES_PER_TOKEN_MOST) + 1
+}
