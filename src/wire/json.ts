@@ -89,6 +89,6 @@ export function stringEnd(bytes: Buffer, start: number): number {
 }
 
 function dropProtoKeys(value: object): void {
-  if (Object.hasOwn(value, '__proto__')) delete (value as JsonObject).__proto__
+  if (Object.hasOwn(value, '__proto__')) Reflect.deleteProperty(value, '__proto__')
   for (const inner of Object.values(value)) if (typeof inner === 'object' && inner !== null) dropProtoKeys(inner)
 }

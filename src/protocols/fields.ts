@@ -1,0 +1,90 @@
+import { ApiError } from '../errors.ts'
+import type { JsonObject } from '../inference/request.ts'
+
+/*
+ * Readers of one field of a client's JSON body each. `null` means "the default", as on OpenAI's wire, and reads as
+ * undefined. `path` is the name that the error gives the client, where it differs from the key.
+ */
+
+export function optionalNumber(body: JsonObject, key: string, min: number, max: number): number | undefined {
+  const value = body[key]
+  if (value === undefined || value === null) return undefined
+  if (typeof value !== 'number' || value < min || value > max) {
+    throw invalid(key, `a number from ${min} to ${max}`, value)
+  }
+  return value
+}
+
+export function optionalInteger(
+  body: JsonObject,
+  key: string,
+  min: number,
+  max = Number.MAX_SAFE_INTEGER,
+): number | undefined {
+  const value = body[key]
+  if (value === undefined || value === null) return undefined
+  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < min || value > max) {
+    const range = max === Number.MAX_SAFE_INTEGER ? `of at least ${min}` : `from ${min} to ${max}`
+    throw invalid(key, `a whole number ${min === Number.MIN_SAFE_INTEGER ? 'within 53 bits' : range}`, value)
+  }
+  return value
+}
+
+export function optionalBoolean(body: JsonObject, key: string, path = key): boolean | undefined {
+  const value = body[key]
+  if (value === undefined || value === null) return undefined
+  if (typeof value !== 'boolean') throw invalid(path, 'true or false', value)
+  return value
+}
+
+export function optionalString(body: JsonObject, key: string, path = key): string | undefined {
+  const value = body[key]
+  if (value === undefined || value === null) return undefined
+  if (typeof value !== 'string') throw invalid(path, 'a string', value)
+  return value
+}
+
+export function optionalObject(body: JsonObject, key: string, path = key): JsonObject | undefined {
+  const value = body[key]
+  if (value === undefined || value === null) return undefined
+  if (!isObject(value)) throw invalid(path, 'an object', value)
+  return value
+}
+
+export function optionalArray(body: JsonObject, key: string, path = key): readonly unknown[] | undefined {
+  const value = body[key]
+  if (value === undefined || value === null) return undefined
+  if (!Array.isArray(value)) throw invalid(path, 'an array', value)
+  return value
+}
+
+export function requiredString(body: JsonObject, key: string, path = key): string {
+  const value = optionalString(body, key, path)
+  if (value === undefined) throw missing(path)
+  if (value === '') throw new ApiError('invalid_value', `'${path}' is empty.`, { param: path })
+  return value
+}
+
+export function isObject(value: unknown): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+export function missing(path: string): ApiError {
+  return new ApiError('missing_required_parameter', `'${path}' is missing.`, { param: path })
+}
+
+/** Says what was expected and what kind of value came; quotes numbers and booleans only, never the client's text. */
+export function invalid(path: string, expected: string, value: unknown): ApiError {
+  return new ApiError('invalid_value', `'${path}' has to be ${expected}, not ${describe(value)}.`, { param: path })
+}
+
+export function unsupported(path: string, why: string): ApiError {
+  return new ApiError('unsupported_parameter', `'${path}' ${why}`, { param: path })
+}
+
+function describe(value: unknown): string {
+  if (value === null || value === undefined) return 'null'
+  if (typeof value === 'number' || typeof value === 'boolean') return String(value)
+  if (Array.isArray(value)) return 'an array'
+  return typeof value === 'string' ? 'this string' : 'an object'
+}

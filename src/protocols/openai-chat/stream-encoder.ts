@@ -1,0 +1,73 @@
+import type { FinishReason, ToolCallDelta } from '../../inference/event.ts'
+import type { EventOf } from '../protocol.ts'
+import { StreamEncoder, type StreamHead } from '../stream-encoder.ts'
+import { chatLogprobsJson } from './logprobs.ts'
+
+/** A streamed chat answer: a role chunk opens each choice, deltas follow, a chunk with the finish reason ends it. */
+export class ChatStreamEncoder extends StreamEncoder {
+  readonly #opened = new Set<number>()
+  /** `choice:index` of tool calls whose id and name the client has. */
+  readonly #calls = new Set<string>()
+  readonly #asFunctionCall: boolean
+  readonly #callIdPrefix: string
+
+  /** With `asFunctionCall` the deprecated `function_call` is sent in place of `tool_calls`. */
+  constructor(head: StreamHead, choiceCount: number, includeUsage: boolean, asFunctionCall: boolean) {
+    super(head, choiceCount, includeUsage)
+    this.#asFunctionCall = asFunctionCall
+    this.#callIdPrefix = callIdPrefix(head.id)
+  }
+
+  delta(event: EventOf<'delta'>): Uint8Array {
+    const { choice, logprobs } = event
+    let fields = ''
+    if (event.content !== undefined) fields = `,"content":${JSON.stringify(event.content)}`
+    if (event.reasoning !== undefined) {
+      // Under both names: half of the clients read only the one, half only the other.
+      const reasoning = JSON.stringify(event.reasoning)
+      fields += `,"reasoning_content":${reasoning},"reasoning":${reasoning}`
+    }
+    if (event.refusal !== undefined) fields += `,"refusal":${JSON.stringify(event.refusal)}`
+    if (event.toolCalls !== undefined && event.toolCalls.length > 0)
+      fields += this.#toolCallFields(choice, event.toolCalls)
+    for (const key in event.extra) fields += `,${JSON.stringify(key)}:${JSON.stringify(event.extra[key] ?? null)}`
+    const logprobsJson = logprobs === undefined ? 'null' : `{"content":[${chatLogprobsJson(logprobs)}],"refusal":null}`
+    return Buffer.from(
+      `${this.#opening(choice)}${this.prefix()}{"index":${choice},"delta":{${fields.slice(1)}},"logprobs":${logprobsJson},"finish_reason":null}]}\n\n`,
+    )
+  }
+
+  protected override finishText(choice: number, reason: FinishReason): string {
+    const word = reason === 'tool_calls' && this.#asFunctionCall ? 'function_call' : reason
+    return `${this.#opening(choice)}${this.prefix()}{"index":${choice},"delta":{},"logprobs":null,"finish_reason":"${word}"}]}\n\n`
+  }
+
+  #opening(choice: number): string {
+    if (this.passthrough || this.#opened.has(choice)) return ''
+    this.#opened.add(choice)
+    return `${this.prefix()}{"index":${choice},"delta":{"role":"assistant","content":"","refusal":null},"logprobs":null,"finish_reason":null}]}\n\n`
+  }
+
+  /** The first piece of a call carries id, type and name, later ones must not: clients take that for another call. */
+  #toolCallFields(choice: number, toolCalls: readonly ToolCallDelta[]): string {
+    let json = ''
+    for (const call of toolCalls) {
+      const key = `${choice}:${call.index}`
+      const first = !this.#calls.has(key) && (call.name !== undefined || !this.passthrough)
+      if (first) this.#calls.add(key)
+      const name = first ? `"name":${JSON.stringify(call.name ?? '')},` : ''
+      const called = `{${name}"arguments":${JSON.stringify(call.arguments)}}`
+      if (this.#asFunctionCall) return `,"function_call":${called}`
+      const id = first
+        ? `"id":${JSON.stringify(call.id ?? `${this.#callIdPrefix}${choice}_${call.index}`)},"type":"function",`
+        : ''
+      json += `,{"index":${call.index},${id}"function":${called}}`
+    }
+    return `,"tool_calls":[${json.slice(1)}]`
+  }
+}
+
+/** Ids for tool calls whose upstream gives none; unique because the answer's id is. */
+export function callIdPrefix(answerId: string): string {
+  return `call_${answerId.slice(answerId.indexOf('-') + 1)}_`
+}

@@ -1,0 +1,18 @@
+import { answerId } from '../answer-id.ts'
+import { choiceCount, type ProtocolCodec } from '../protocol.ts'
+import { CompletionBufferedEncoder } from './buffered-encoder.ts'
+import { decodeCompletion } from './decode.ts'
+import { CompletionStreamEncoder } from './stream-encoder.ts'
+
+/** OpenAI's text completions. */
+export const OPENAI_COMPLETIONS: ProtocolCodec = {
+  protocol: 'openai-completions',
+  decode: decodeCompletion,
+  encoder(request, publicModel, createdS) {
+    const id = answerId('cmpl', request.id)
+    const count = choiceCount(request)
+    if (!request.stream) return new CompletionBufferedEncoder({ id, createdS, model: publicModel }, count)
+    const head = { id, object: 'text_completion', createdS, model: publicModel } as const
+    return new CompletionStreamEncoder(head, count, request.includeUsage)
+  },
+}

@@ -1,0 +1,57 @@
+import type { ApiError } from '../errors.ts'
+import type { FinishReason, InferenceEvent } from '../inference/event.ts'
+import type { InferenceRequest, JsonObject, Protocol } from '../inference/request.ts'
+import type { Usage } from '../inference/usage.ts'
+
+/** What is known about a request when its answer is complete. */
+export interface AnswerTotals {
+  readonly usage: Usage
+  /** What the client pays; goes on the wire as `usage.estimated_cost`, exact. */
+  readonly chargeNanodollars: bigint
+  /** Fields of the upstream's usage object that we do not know (`usage` event). */
+  readonly usageExtra?: JsonObject
+  /** Why an answer ended before its time, for people (a hold that could not be extended); `usage.notice` on the wire. */
+  readonly notice?: string
+}
+
+/**
+ * Turns the events of one answer into the client's bytes. One object per request, whatever the number of attempts before
+ * the first event. It never decides when bytes leave: the gateway holds those of the last `finish` or `frame` back until
+ * the settlement is durable, then sends them with those of `complete`. A buffered encoder answers no bytes (length 0)
+ * until `complete`. All answers are whole UTF-8 frames or the whole JSON body.
+ */
+export interface AnswerEncoder {
+  readonly contentType: 'text/event-stream' | 'application/json'
+  /** True when every choice that the request asked for has finished. */
+  readonly finished: boolean
+  /** Takes over the upstream's answer id and time, so that frames of ours match frames that pass unchanged. */
+  started(event: EventOf<'started'>): void
+  delta(event: EventOf<'delta'>): Uint8Array
+  /** The frames of a passthrough attempt, unchanged. */
+  frame(event: EventOf<'frame'>): Uint8Array
+  finish(choice: number, reason: FinishReason): Uint8Array
+  /** Ends every choice that has not finished. In passthrough only for requests for one choice (`choiceCount` is 1). */
+  finishOpen(reason: FinishReason): Uint8Array
+  /** What follows the last finish: the usage frame and the end mark of a stream, or the whole body. */
+  complete(totals: AnswerTotals): Uint8Array
+  /** What tells a client that the answer failed: a frame after which the stream is to be closed, or the error body. */
+  error(error: ApiError): Uint8Array
+}
+
+export type EventOf<Type extends InferenceEvent['type']> = Extract<InferenceEvent, { type: Type }>
+
+/** One public wire API. Pure: values in, values out. */
+export interface ProtocolCodec {
+  readonly protocol: Protocol
+  /** Reads and validates a client's body. Throws `ApiError` that names the parameter at fault. */
+  decode(body: Uint8Array, requestId: string): InferenceRequest
+  /** The encoder of the request's answer; `createdS` is unix seconds. */
+  encoder(request: InferenceRequest, publicModel: string, createdS: number): AnswerEncoder
+}
+
+/** Choices of the whole answer: `n` for each prompt. Their indices are `prompt * n + choice`. */
+export function choiceCount(request: InferenceRequest): number {
+  return request.input.kind === 'chat' ? request.n : request.n * request.input.prompts.length
+}
+
+export const NO_BYTES: Uint8Array = new Uint8Array(0)

@@ -1,0 +1,89 @@
+import type { ApiError } from '../errors.ts'
+import type { FinishReason } from '../inference/event.ts'
+import { SSE_DONE, sseFrame } from '../wire/sse-writer.ts'
+import { Choices } from './choices.ts'
+import { type AnswerEncoder, type AnswerTotals, type EventOf, NO_BYTES } from './protocol.ts'
+import { usageJson } from './usage-json.ts'
+
+/** What stays the same in all chunks of a streamed answer. */
+export interface StreamHead {
+  readonly id: string
+  readonly object: 'chat.completion.chunk' | 'text_completion'
+  readonly createdS: number
+  readonly model: string
+}
+
+/**
+ * The part of a streamed answer that OpenAI's chat and completions wires share: frames of one chunk each, a usage chunk
+ * without choices, the end mark. A subclass says what stands in a choice.
+ */
+export abstract class StreamEncoder implements AnswerEncoder {
+  readonly contentType = 'text/event-stream'
+  protected readonly choices: Choices
+  /** True once frames of the upstream's own pass: they carry what else would have to open a choice. */
+  protected passthrough = false
+  readonly #includeUsage: boolean
+  #head: StreamHead
+  /** Everything of a chunk before its `choices`; built once, so that a delta is one concatenation. */
+  #prefix = ''
+
+  constructor(head: StreamHead, choiceCount: number, includeUsage: boolean) {
+    this.#head = head
+    this.#includeUsage = includeUsage
+    this.choices = new Choices(choiceCount)
+  }
+
+  get finished(): boolean {
+    return this.choices.finished
+  }
+
+  started(event: EventOf<'started'>): void {
+    if (event.answerId === undefined) return
+    this.passthrough = true
+    this.#head = { ...this.#head, id: event.answerId, createdS: event.createdS ?? this.#head.createdS }
+    this.#prefix = ''
+  }
+
+  frame(event: EventOf<'frame'>): Uint8Array {
+    this.choices.finishInFrames(event.finishes)
+    return event.bytes
+  }
+
+  abstract delta(event: EventOf<'delta'>): Uint8Array
+
+  finish(choice: number, reason: FinishReason): Uint8Array {
+    return this.choices.finish(choice) ? Buffer.from(this.finishText(choice, reason)) : NO_BYTES
+  }
+
+  finishOpen(reason: FinishReason): Uint8Array {
+    let text = ''
+    for (const choice of this.choices.open()) {
+      this.choices.finish(choice)
+      text += this.finishText(choice, reason)
+    }
+    return text === '' ? NO_BYTES : Buffer.from(text)
+  }
+
+  complete(totals: AnswerTotals): Uint8Array {
+    if (!this.#includeUsage) return SSE_DONE
+    // `choices` has to be there, empty: AI SDK's schema of a chunk demands it.
+    return Buffer.from(`${this.prefix()}],"usage":${usageJson(totals)}}\n\ndata: [DONE]\n\n`)
+  }
+
+  /** The stream ends after this frame without the end mark; clients then raise an error instead of taking a short answer for whole. */
+  error(error: ApiError): Uint8Array {
+    return sseFrame(JSON.stringify(error.toOpenAi()))
+  }
+
+  /** The frames that end a choice, as text. */
+  protected abstract finishText(choice: number, reason: FinishReason): string
+
+  /** `data: {` up to and with the bracket that opens `choices`. */
+  protected prefix(): string {
+    if (this.#prefix === '') {
+      const { id, object, createdS, model } = this.#head
+      this.#prefix = `data: {"id":${JSON.stringify(id)},"object":"${object}","created":${createdS},"model":${JSON.stringify(model)},"choices":[`
+    }
+    return this.#prefix
+  }
+}
