@@ -42,7 +42,7 @@ export function operatorToken(homePath: string, random: RandomBytes): string {
  * The pepper that API keys are hashed with: `pepper` in the home, 32 bytes as hex, created with mode 0600 on first use.
  * Losing it makes every API key unknown. Throws `HomeSecretError` as `operatorToken` does.
  */
-export function keyPepper(homePath: string, random: RandomBytes): Uint8Array {
+export function keyPepper(homePath: string, random: RandomBytes): Buffer {
   const path = join(homePath, 'pepper')
   const hex = readOrCreate(path, () => Buffer.from(random(PEPPER_BYTES)).toString('hex'))
   if (!/^[0-9a-f]{64}$/.test(hex)) {

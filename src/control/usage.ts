@@ -1,0 +1,254 @@
+import { createRoute, z } from '@hono/zod-openapi'
+import { ApiError } from '../errors.ts'
+import type { Settlement, Transfer } from '../ledger/journal.ts'
+import { formatDollars } from '../ledger/money.ts'
+import { answers, type Control, type ControlApp } from './control-context.ts'
+import { DollarsOut, decodeCursor, encodeCursor, formatTime, listOf, PageQuery, TimeIn, TimeOut } from './fields.ts'
+import type { UsageFilter } from './ports.ts'
+import { PriceBody, priceBody } from './prices.ts'
+import { chargeArithmetic } from './story.ts'
+
+const Source = z.enum(['reported', 'counted', 'absent'])
+const Count = z.int().min(0)
+
+const UsageFilterQuery = z.object({
+  org: z.string().optional(),
+  key: z.string().optional(),
+  model: z.string().optional(),
+  from: TimeIn.optional().openapi({ type: 'string', format: 'date-time', description: 'Settled then or later.' }),
+  to: TimeIn.optional().openapi({ type: 'string', format: 'date-time', description: 'Settled before then.' }),
+})
+
+/** What one request used and was charged. */
+export const UsageBody = z
+  .object({
+    request: z.string(),
+    org: z.string(),
+    key: z.string(),
+    model: z.string(),
+    protocol: z.string(),
+    stream: z.boolean(),
+    upstream: z.string().openapi({ description: 'Empty when none was reached.' }),
+    attempts: z.int(),
+    ending: z.enum(['completed', 'cancelled', 'timed_out', 'aborted', 'failed', 'exhausted', 'empty']),
+    usage: z
+      .object({
+        input_tokens: Count.openapi({ description: 'Cached ones included.' }),
+        input_source: Source,
+        cached_input_tokens: Count,
+        cached_input_source: Source,
+        cache_write_tokens: Count,
+        cache_write_source: Source,
+        output_tokens: Count.openapi({ description: 'Reasoning tokens included.' }),
+        output_source: Source,
+        reasoning_tokens: Count,
+        reasoning_source: Source,
+      })
+      .openapi('Usage', { description: 'Each count was reported by the upstream, counted by us, or is absent.' }),
+    price: z.string().openapi({ description: 'Id of the price row that was charged.' }),
+    charge: DollarsOut,
+    overrun: DollarsOut.openapi({ description: 'Work beyond the hold, which the operator bears.' }),
+    held: DollarsOut.openapi({ description: 'The hold at its largest.' }),
+    admitted_at: TimeOut,
+    settled_at: TimeOut,
+    ttft_ms: z.number().nullable().openapi({ description: 'Request received to first output token.' }),
+    duration_ms: z.number().openapi({ description: 'Request received to settlement.' }),
+  })
+  .openapi('UsageRow')
+
+/** A page of usage. */
+export const UsageList = listOf(UsageBody).openapi('UsageList')
+
+/** Usage summed by groups. */
+export const UsageSummary = z
+  .object({
+    group_by: z.enum(['org', 'key', 'model', 'upstream', 'ending', 'day', 'hour']),
+    data: z.array(
+      z.object({
+        group: z.string(),
+        requests: Count,
+        input_tokens: Count,
+        cached_input_tokens: Count,
+        output_tokens: Count,
+        charge: DollarsOut,
+      }),
+    ),
+  })
+  .openapi('UsageSummary')
+
+const TransferBody = z
+  .object({
+    id: z.string(),
+    debit: z.string(),
+    credit: z.string(),
+    amount: DollarsOut,
+    kind: z.enum(['credit', 'charge', 'overrun']),
+    request: z.string().nullable(),
+    at: TimeOut,
+    memo: z.string().nullable(),
+  })
+  .openapi('Transfer')
+
+/** One request's story, from its admission to the transfers in the ledger. */
+export const UsageStory = z
+  .object({
+    row: UsageBody,
+    price: PriceBody.nullable().openapi({ description: 'The price row that was charged.' }),
+    arithmetic: z
+      .object({
+        lines: z.array(
+          z.object({
+            class: z.enum(['input', 'cached_input', 'output', 'request']),
+            quantity: Count,
+            price: z.string().openapi({ description: 'Dollars per million tokens; on the last line dollars per request.' }),
+            picodollars_each: z.string(),
+            picodollars: z.string(),
+          }),
+        ),
+        picodollars: z.string(),
+        dollars: z.string(),
+        rounded: DollarsOut.openapi({ description: 'After the one rounding, half to even, to nanodollars.' }),
+        held: DollarsOut,
+        charge: DollarsOut,
+        overrun: DollarsOut,
+        explanation: z.string(),
+      })
+      .nullable()
+      .openapi({ description: 'Null when the price row is gone.' }),
+    transfers: z.array(TransferBody),
+  })
+  .openapi('UsageStory')
+
+/** GET /usage, /usage/summary and /usage/{request}. */
+export function usageRoutes(app: ControlApp, control: Control): void {
+  app.openapi(
+    createRoute({
+      method: 'get',
+      path: '/control/v1/usage',
+      operationId: 'listUsage',
+      summary: 'List what requests used, newest first',
+      request: { query: UsageFilterQuery.extend(PageQuery.shape) },
+      responses: answers(200, 'A page of usage.', UsageList),
+    }),
+    async context => {
+      const query = context.req.valid('query')
+      const cursor = query.cursor === undefined ? undefined : decodeCursor(query.cursor)
+      const { rows, nextCursor } = await control.store.usageList(usageFilter(query), { limit: query.limit, cursor })
+      return context.json(
+        {
+          data: rows.map(usageBody),
+          has_more: nextCursor !== null,
+          next_cursor: nextCursor === null ? null : encodeCursor(nextCursor),
+        },
+        200,
+      )
+    },
+  )
+  app.openapi(
+    createRoute({
+      method: 'get',
+      path: '/control/v1/usage/summary',
+      operationId: 'summarizeUsage',
+      summary: 'Sum usage up',
+      request: { query: UsageFilterQuery.extend({ group_by: UsageSummary.shape.group_by.default('model') }) },
+      responses: answers(200, 'One sum per group.', UsageSummary),
+    }),
+    async context => {
+      const query = context.req.valid('query')
+      const sums = await control.store.usageSummary(usageFilter(query), query.group_by)
+      const data = sums.map(sum => ({
+        group: sum.group,
+        requests: sum.requests,
+        input_tokens: sum.inputTokens,
+        cached_input_tokens: sum.cachedInputTokens,
+        output_tokens: sum.outputTokens,
+        charge: formatDollars(sum.chargeNanodollars),
+      }))
+      return context.json({ group_by: query.group_by, data }, 200)
+    },
+  )
+  app.openapi(
+    createRoute({
+      method: 'get',
+      path: '/control/v1/usage/{request}',
+      operationId: 'getUsage',
+      summary: "Tell one request's story: usage, price, arithmetic and transfers",
+      request: { params: z.object({ request: z.string().openapi({ description: 'The x-request-id of its answer.' }) }) },
+      responses: answers(200, 'The story.', UsageStory),
+    }),
+    async context => context.json(await story(control, context.req.valid('param').request), 200),
+  )
+}
+
+async function story(control: Control, requestId: string): Promise<z.infer<typeof UsageStory>> {
+  const settlement = await control.store.usageByRequest(requestId)
+  if (settlement === null) {
+    throw new ApiError(
+      'request_not_found',
+      `No settled request has the id "${requestId}". It may still run, or have been refused, or have failed free of charge.`,
+    )
+  }
+  const price = await control.store.priceById(settlement.priceId)
+  const transfers = await control.store.transfersOf({ requestId })
+  return {
+    row: usageBody(settlement),
+    price: price === null ? null : priceBody(price),
+    arithmetic: price === null ? null : chargeArithmetic(settlement, price),
+    transfers: transfers.map(transferBody),
+  }
+}
+
+function usageFilter(query: z.output<typeof UsageFilterQuery>): UsageFilter {
+  if (query.from !== undefined && query.to !== undefined && query.from >= query.to) {
+    throw new ApiError('invalid_value', 'to: has to be after from', { param: 'to' })
+  }
+  return { orgId: query.org, keyId: query.key, modelId: query.model, fromMs: query.from, toMs: query.to }
+}
+
+function usageBody(row: Settlement): z.infer<typeof UsageBody> {
+  const { usage } = row
+  return {
+    request: row.requestId,
+    org: row.orgId,
+    key: row.keyId,
+    model: row.modelId,
+    protocol: row.protocol,
+    stream: row.stream,
+    upstream: row.upstreamId,
+    attempts: row.attempts,
+    ending: row.ending,
+    usage: {
+      input_tokens: usage.inputTokens,
+      input_source: usage.inputSource,
+      cached_input_tokens: usage.cachedInputTokens,
+      cached_input_source: usage.cachedInputSource,
+      cache_write_tokens: usage.cacheWriteTokens,
+      cache_write_source: usage.cacheWriteSource,
+      output_tokens: usage.outputTokens,
+      output_source: usage.outputSource,
+      reasoning_tokens: usage.reasoningTokens,
+      reasoning_source: usage.reasoningSource,
+    },
+    price: row.priceId,
+    charge: formatDollars(row.chargeNanodollars),
+    overrun: formatDollars(row.overrunNanodollars),
+    held: formatDollars(row.heldNanodollars),
+    admitted_at: formatTime(row.admittedMs),
+    settled_at: formatTime(row.settledMs),
+    ttft_ms: row.ttftMs,
+    duration_ms: row.durationMs,
+  }
+}
+
+function transferBody(transfer: Transfer): z.infer<typeof TransferBody> {
+  return {
+    id: transfer.id,
+    debit: transfer.debit,
+    credit: transfer.credit,
+    amount: formatDollars(transfer.amountNanodollars),
+    kind: transfer.kind,
+    request: transfer.requestId,
+    at: formatTime(transfer.atMs),
+    memo: transfer.memo,
+  }
+}
