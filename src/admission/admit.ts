@@ -90,12 +90,18 @@ function refusedError(refusal: HoldRefusal, quote: Quote): ApiError {
   const numbers = `This request can cost up to $${needed}; $${available} is available`
   switch (refusal.reason) {
     case 'credit':
-      return new ApiError('insufficient_balance', `${numbers} in the organisation's credit. Add credit or lower max_tokens.`)
+      return new ApiError(
+        'insufficient_balance',
+        `${numbers} in the organisation's credit. Add credit or lower max_tokens.`,
+      )
     case 'credit_held':
       return new ApiError('balance_held', `${numbers} while other requests run. Repeat when they end, or add credit.`)
     case 'budget':
       return new ApiError('key_cap_exceeded', `${numbers} under the cap of this API key.`)
     case 'budget_held':
-      return new ApiError('balance_held', `${numbers} under the cap of this API key while other requests run. Repeat when they end.`)
+      return new ApiError(
+        'balance_held',
+        `${numbers} under the cap of this API key while other requests run. Repeat when they end.`,
+      )
   }
 }

@@ -27,8 +27,10 @@ export function authenticate(headers: IncomingHttpHeaders, snapshot: Snapshot, p
   }
   const key = snapshot.keysByHash.get(hashSecret(pepper, secret))
   if (key === undefined) throw new ApiError('invalid_api_key', 'This API key is not known here.')
-  if (key.revokedMs !== null && key.revokedMs <= nowMs) throw new ApiError('revoked_api_key', `The API key "${key.name}" was revoked.`)
-  if (key.expiresMs !== null && key.expiresMs <= nowMs) throw new ApiError('revoked_api_key', `The API key "${key.name}" has expired.`)
+  if (key.revokedMs !== null && key.revokedMs <= nowMs)
+    throw new ApiError('revoked_api_key', `The API key "${key.name}" was revoked.`)
+  if (key.expiresMs !== null && key.expiresMs <= nowMs)
+    throw new ApiError('revoked_api_key', `The API key "${key.name}" has expired.`)
   const org = snapshot.orgs.get(key.orgId)
   if (org === undefined) throw new ApiError('invalid_api_key', 'This API key is not known here.')
   if (org.disabled) throw new ApiError('org_disabled', `The organisation "${org.name}" is disabled.`)
@@ -39,7 +41,8 @@ function presentedSecret(headers: IncomingHttpHeaders): string | undefined {
   const { authorization } = headers
   if (authorization !== undefined) {
     const space = authorization.indexOf(' ')
-    if (space > 0 && authorization.slice(0, space).toLowerCase() === 'bearer') return authorization.slice(space + 1).trim()
+    if (space > 0 && authorization.slice(0, space).toLowerCase() === 'bearer')
+      return authorization.slice(space + 1).trim()
   }
   const other = headers['x-api-key'] ?? headers['xi-api-key'] ?? headers['api-key']
   return typeof other === 'string' ? other.trim() : undefined

@@ -25,7 +25,13 @@ export interface Quote {
  * engine counted it, and by the model's context, which no prompt can exceed. An upstream that cannot be stopped needs
  * its whole output covered from the start.
  */
-export function quote(request: InferenceRequest, model: Model, price: Price, stoppable: boolean, inputTokens?: number): Quote {
+export function quote(
+  request: InferenceRequest,
+  model: Model,
+  price: Price,
+  stoppable: boolean,
+  inputTokens?: number,
+): Quote {
   const prompts = request.input.kind === 'text' ? request.input.prompts.length : 1
   const outputTokensMax = Math.min(request.outputTokensMax ?? model.outputTokensMax, model.outputTokensMax)
   const firstTrancheTokens = stoppable ? Math.min(outputTokensMax, model.trancheTokens) : outputTokensMax
@@ -42,7 +48,8 @@ export function quote(request: InferenceRequest, model: Model, price: Price, sto
 /** What must be held so that the input and `outputTokens` over all choices are covered, nanodollars, rounded up. */
 export function holdFor(price: Price, inputTokens: number, outputTokens: number): bigint {
   // Nothing forbids a cached price above the input price; the hold covers the dearer.
-  const input = price.cachedInputPicodollars > price.inputPicodollars ? price.cachedInputPicodollars : price.inputPicodollars
+  const input =
+    price.cachedInputPicodollars > price.inputPicodollars ? price.cachedInputPicodollars : price.inputPicodollars
   return picodollarsToNanodollarsUp(
     BigInt(inputTokens) * input + BigInt(outputTokens) * price.outputPicodollars + price.requestPicodollars,
   )

@@ -1,13 +1,20 @@
-import { createServer, type IncomingMessage, type OutgoingHttpHeaders, type RequestListener, type Server, type ServerResponse } from 'node:http'
+import {
+  createServer,
+  type IncomingMessage,
+  type OutgoingHttpHeaders,
+  type RequestListener,
+  type Server,
+  type ServerResponse,
+} from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
+import { authenticate } from '../admission/authenticate.ts'
 import { ApiError } from '../errors.ts'
+import type { Protocol } from '../inference/request.ts'
 import type { Model, Snapshot } from '../inference/snapshot.ts'
 import { modelObject } from '../protocols/model-object.ts'
 import type { ProtocolCodec } from '../protocols/protocol.ts'
-import type { Protocol } from '../inference/request.ts'
 import { priceAt } from '../settlement/price-usage.ts'
-import { authenticate } from '../admission/authenticate.ts'
 import { HttpClientPort } from './client-port.ts'
 import { hostAllowed, originAllowed } from './origin.ts'
 import type { Pipeline } from './pipeline.ts'
@@ -72,7 +79,8 @@ export async function listen(parts: ListenerParts): Promise<Listener> {
     noDelay: true,
   }
   const handler = createHandler(parts)
-  const server = settings.tls === null ? createServer(options, handler) : createTlsServer({ ...options, ...settings.tls }, handler)
+  const server =
+    settings.tls === null ? createServer(options, handler) : createTlsServer({ ...options, ...settings.tls }, handler)
   server.maxConnections = settings.connectionsMax
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
     if (error.code === 'ECONNRESET' || !socket.writable) return socket.destroy()
@@ -106,7 +114,10 @@ export function createHandler(parts: ListenerParts): RequestListener {
     const client = new HttpClientPort(response)
     try {
       if (!hostAllowed(request.headers.host, settings.host, settings.allowedHosts)) {
-        throw new ApiError('forbidden_host', `The host name ${JSON.stringify(request.headers.host ?? '')} is not one of ours.`)
+        throw new ApiError(
+          'forbidden_host',
+          `The host name ${JSON.stringify(request.headers.host ?? '')} is not one of ours.`,
+        )
       }
       const cors = corsHeaders(request, settings.corsOrigins)
       if (cors !== null) for (const [name, value] of Object.entries(cors)) response.setHeader(name, value as string)
@@ -114,7 +125,10 @@ export function createHandler(parts: ListenerParts): RequestListener {
       const query = url.indexOf('?')
       const route = routeOf(query < 0 ? url : url.slice(0, query))
       if (request.method === 'OPTIONS') {
-        response.writeHead(204, { ...(route === undefined ? {} : { allow: methodsOf(route).join(', ') }), 'x-request-id': requestId })
+        response.writeHead(204, {
+          ...(route === undefined ? {} : { allow: methodsOf(route).join(', ') }),
+          'x-request-id': requestId,
+        })
         response.end()
         return
       }
@@ -126,7 +140,12 @@ export function createHandler(parts: ListenerParts): RequestListener {
       }
       if (route.kind === 'generate') {
         const codec = parts.codecs.get(route.protocol) as ProtocolCodec
-        void parts.pipeline.serve(codec, { headers: request.headers, body: () => readBody(request, settings.bodyBytesMax), client, requestId })
+        void parts.pipeline.serve(codec, {
+          headers: request.headers,
+          body: () => readBody(request, settings.bodyBytesMax),
+          client,
+          requestId,
+        })
         return
       }
       answerRead(parts, route, request, response, requestId).catch(thrown => refuse(client, thrown, requestId))
@@ -142,7 +161,13 @@ function refuse(client: HttpClientPort, thrown: unknown, requestId: string): voi
   else sendError(client, toApiError(thrown), requestId)
 }
 
-async function answerRead(parts: ListenerParts, route: Route, request: IncomingMessage, response: ServerResponse, requestId: string): Promise<void> {
+async function answerRead(
+  parts: ListenerParts,
+  route: Route,
+  request: IncomingMessage,
+  response: ServerResponse,
+  requestId: string,
+): Promise<void> {
   switch (route.kind) {
     case 'health': {
       const { ok, body } = parts.health()
@@ -161,20 +186,27 @@ async function answerRead(parts: ListenerParts, route: Route, request: IncomingM
   switch (route.kind) {
     case 'models': {
       const models = new Set(snapshot.models.values())
-      const data = [...models].filter(model => isOffered(model, parts.nowMs())).map(model => describe(model, parts.nowMs()))
+      const data = [...models]
+        .filter(model => isOffered(model, parts.nowMs()))
+        .map(model => describe(model, parts.nowMs()))
       return sendJson(response, 200, { object: 'list', data }, requestId)
     }
     case 'model': {
       const model = snapshot.models.get(route.modelId)
       if (model === undefined || !isOffered(model, parts.nowMs())) {
-        throw new ApiError('model_not_found', `The model ${JSON.stringify(route.modelId)} is not offered here.`, { param: 'model' })
+        throw new ApiError('model_not_found', `The model ${JSON.stringify(route.modelId)} is not offered here.`, {
+          param: 'model',
+        })
       }
       return sendJson(response, 200, describe(model, parts.nowMs()), requestId)
     }
     case 'usage': {
       const usage = await parts.usageOf(caller.org.id, route.requestId)
       if (usage === undefined) {
-        throw new ApiError('request_not_found', `No request ${JSON.stringify(route.requestId)} of this organisation is known.`)
+        throw new ApiError(
+          'request_not_found',
+          `No request ${JSON.stringify(route.requestId)} of this organisation is known.`,
+        )
       }
       return sendJson(response, 200, usage, requestId)
     }
@@ -192,7 +224,11 @@ function describe(model: Model, nowMs: number): object {
 
 function sendJson(response: ServerResponse, status: number, body: object, requestId: string): void {
   const bytes = Buffer.from(JSON.stringify(body))
-  response.writeHead(status, { 'content-type': 'application/json', 'content-length': bytes.length, 'x-request-id': requestId })
+  response.writeHead(status, {
+    'content-type': 'application/json',
+    'content-length': bytes.length,
+    'x-request-id': requestId,
+  })
   response.end(bytes)
 }
 

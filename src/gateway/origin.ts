@@ -27,5 +27,7 @@ function hostName(header: string): string {
 }
 
 function nameMatches(name: string, pattern: string): boolean {
-  return pattern.startsWith('*.') ? name.endsWith(pattern.slice(1)) && name.length > pattern.length - 1 : name === pattern
+  return pattern.startsWith('*.')
+    ? name.endsWith(pattern.slice(1)) && name.length > pattern.length - 1
+    : name === pattern
 }

@@ -165,18 +165,31 @@ export class Pipeline {
     const { books, upstreams } = this.#parts
     const stoppable = model.targets.every(target => upstreams.get(target.upstreamId)?.stoppable ?? true)
     try {
-      return this.#admitted(request, caller, model, admit(caller, quote(request, model, price, stoppable), request.id, books))
+      return this.#admitted(
+        request,
+        caller,
+        model,
+        admit(caller, quote(request, model, price, stoppable), request.id, books),
+      )
     } catch (refusal) {
       const target = model.targets[0]
       const count = target === undefined ? undefined : upstreams.get(target.upstreamId)?.countInput
-      if (!(refusal instanceof ApiError) || refusal.status !== 402 || count === undefined || model.targets.length !== 1) throw refusal
+      if (!(refusal instanceof ApiError) || refusal.status !== 402 || count === undefined || model.targets.length !== 1)
+        throw refusal
       const floor = quote(request, model, price, stoppable, 0)
       // Not even an empty prompt could be paid: no need to count.
       books.void(admit(caller, floor, request.id, books).hold)
       const upstream = upstreams.get((target as { upstreamId: string }).upstreamId)
-      const inputTokens = await upstream?.countInput?.(request, (target as { upstreamModel: string }).upstreamModel).catch(() => undefined)
+      const inputTokens = await upstream
+        ?.countInput?.(request, (target as { upstreamModel: string }).upstreamModel)
+        .catch(() => undefined)
       if (inputTokens === undefined) throw refusal
-      return this.#admitted(request, caller, model, admit(caller, quote(request, model, price, stoppable, inputTokens), request.id, books))
+      return this.#admitted(
+        request,
+        caller,
+        model,
+        admit(caller, quote(request, model, price, stoppable, inputTokens), request.id, books),
+      )
     }
   }
 
@@ -211,7 +224,8 @@ export class Pipeline {
       ticket,
       client,
       newEncoder: () => codec.encoder(request, model.id, createdS),
-      openHead: () => client.head(200, request.stream ? { ...STREAM_HEADERS, ...headers } : { ...BUFFERED_HEADERS, ...headers }),
+      openHead: () =>
+        client.head(200, request.stream ? { ...STREAM_HEADERS, ...headers } : { ...BUFFERED_HEADERS, ...headers }),
       nowMs: () => clock.monotonicMs(),
     })
     const run: Run = { request, caller, model, ticket, relay, receivedMs, admittedMs }
@@ -238,7 +252,8 @@ export class Pipeline {
       attempts++
       upstreamId = target.upstreamId
       headers['x-headrace-upstream'] = upstreamId
-      headers['x-headrace-route'] = attempts === 1 ? reason : `fallback ${attempts} of ${placement.places.length}; ${reason}`
+      headers['x-headrace-route'] =
+        attempts === 1 ? reason : `fallback ${attempts} of ${placement.places.length}; ${reason}`
       end = await run.relay.attempt(upstream, target.upstreamModel, cacheSaltOf(run.caller.org.id))
       upstreams.observe(upstreamId, end.failure)
       if (end.failure === null || !end.failure.retryable) break
@@ -286,7 +301,11 @@ export class Pipeline {
       this.#journalHealth.succeeded()
     } catch (cause) {
       this.#journalHealth.failed()
-      const error = new ApiError('settlement_unavailable', 'The charge for this answer could not be written; nothing was charged.', { cause })
+      const error = new ApiError(
+        'settlement_unavailable',
+        'The charge for this answer could not be written; nothing was charged.',
+        { cause },
+      )
       telemetry.refused(error.code, request.id, cause)
       answerError(run, error, client, headers)
       return
@@ -311,7 +330,15 @@ const STREAM_HEADERS: OutgoingHttpHeaders = {
 const OUT_OF_MONEY = 'The answer was cut short: no more credit could be held for it.'
 const BUFFERED_HEADERS: OutgoingHttpHeaders = { 'content-type': 'application/json' }
 
-function answer(run: Run, served: Served, ending: Ending, usage: Usage, owed: Charge, client: ClientPort, headers: OutgoingHttpHeaders): void {
+function answer(
+  run: Run,
+  served: Served,
+  ending: Ending,
+  usage: Usage,
+  owed: Charge,
+  client: ClientPort,
+  headers: OutgoingHttpHeaders,
+): void {
   const { relay, request } = run
   if (ending !== 'completed' && ending !== 'exhausted' && ending !== 'empty') {
     answerError(run, endingError(ending, served, run), client, headers)
@@ -359,7 +386,12 @@ function usageOf(request: InferenceRequest, relay: Relay, ending: Ending): Usage
   })
   // Stopped for want of money: the customer has what was relayed, and what the upstream did beyond is not theirs.
   if (ending !== 'exhausted' || usage.outputTokens <= relay.outputTokens) return usage
-  return { ...usage, outputTokens: relay.outputTokens, outputSource: 'counted', reasoningTokens: Math.min(usage.reasoningTokens, relay.outputTokens) }
+  return {
+    ...usage,
+    outputTokens: relay.outputTokens,
+    outputSource: 'counted',
+    reasoningTokens: Math.min(usage.reasoningTokens, relay.outputTokens),
+  }
 }
 
 // A generation that was asked for at least one token, produced none, and was not ended by the client's own stop, bias,
@@ -374,18 +406,25 @@ function isEmpty(request: InferenceRequest, relay: Relay, ending: Ending): boole
 function findModel(snapshot: Snapshot, request: InferenceRequest): Model {
   const model = snapshot.models.get(request.model)
   if (model === undefined) {
-    throw new ApiError('model_not_found', `The model ${JSON.stringify(request.model)} is not offered here.`, { param: 'model' })
+    throw new ApiError('model_not_found', `The model ${JSON.stringify(request.model)} is not offered here.`, {
+      param: 'model',
+    })
   }
   const can = model.capabilities
   if (request.input.kind === 'chat' ? !can.chat : !can.completion) {
-    throw new ApiError('unsupported_parameter', `${model.id} does not do ${request.input.kind === 'chat' ? 'chat' : 'text'} completions.`, { param: 'model' })
+    throw new ApiError(
+      'unsupported_parameter',
+      `${model.id} does not do ${request.input.kind === 'chat' ? 'chat' : 'text'} completions.`,
+      { param: 'model' },
+    )
   }
   return model
 }
 
 function findPrice(model: Model, nowMs: number): Price {
   const price = priceAt(model.prices, nowMs)
-  if (price === undefined) throw new ApiError('model_price_missing', `${model.id} has no price in force, so it cannot be sold.`)
+  if (price === undefined)
+    throw new ApiError('model_price_missing', `${model.id} has no price in force, so it cannot be sold.`)
   return price
 }
 

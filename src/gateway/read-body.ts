@@ -12,7 +12,12 @@ export function readBody(request: IncomingMessage, bytesMax: number): Promise<Ui
   if (announced !== undefined && Number(announced) > bytesMax) return Promise.reject(tooLarge(bytesMax))
   const encoding = request.headers['content-encoding']
   if (encoding !== undefined && encoding !== 'identity') {
-    return Promise.reject(new ApiError('unsupported_media_type', `Content-Encoding "${encoding}" is not supported; send the body uncompressed.`))
+    return Promise.reject(
+      new ApiError(
+        'unsupported_media_type',
+        `Content-Encoding "${encoding}" is not supported; send the body uncompressed.`,
+      ),
+    )
   }
   return new Promise((resolve, reject) => {
     let chunks: Buffer[] | null = null
@@ -29,7 +34,9 @@ export function readBody(request: IncomingMessage, bytesMax: number): Promise<Ui
       else chunks.push(chunk)
     })
     request.on('end', () => resolve(chunks === null ? (only ?? new Uint8Array()) : Buffer.concat(chunks, bytes)))
-    request.on('error', cause => reject(new ApiError('invalid_json', 'The connection broke in the middle of the body.', { cause })))
+    request.on('error', cause =>
+      reject(new ApiError('invalid_json', 'The connection broke in the middle of the body.', { cause })),
+    )
     request.on('close', () => reject(new ApiError('invalid_json', 'The connection closed in the middle of the body.')))
   })
 }

@@ -3,7 +3,7 @@ import type { AttemptEnd, InferenceEvent, UpstreamFailure } from '../inference/e
 import type { InferenceRequest } from '../inference/request.ts'
 import type { Model } from '../inference/snapshot.ts'
 import type { AttemptHandle, AttemptSink, Upstream } from '../inference/upstream.ts'
-import { type Usage, USAGE_ABSENT } from '../inference/usage.ts'
+import { USAGE_ABSENT, type Usage } from '../inference/usage.ts'
 import type { Ending } from '../ledger/journal.ts'
 import type { AnswerEncoder } from '../protocols/protocol.ts'
 import { SSE_KEEP_ALIVE } from '../wire/sse-writer.ts'
@@ -180,7 +180,10 @@ export class Relay implements AttemptSink {
     if (this.#stop !== null) return false
     this.prefillBegan = true
     const outputTokens = this.outputTokens + tokens
-    if (outputTokens > this.#ticket.outputTokensCovered && !this.#ticket.cover(outputTokens, this.#model.trancheTokens)) {
+    if (
+      outputTokens > this.#ticket.outputTokensCovered &&
+      !this.#ticket.cover(outputTokens, this.#model.trancheTokens)
+    ) {
       this.stop('exhausted')
       return false
     }
@@ -237,7 +240,10 @@ export class Relay implements AttemptSink {
     if (this.finished) return { ending: 'completed', failure: null }
     if (this.#stop !== null) return { ending: this.#stop, failure: null }
     if (end.kind === 'failed') return { ending: 'failed', failure: end.failure }
-    const message = end.kind === 'cancelled' ? 'The upstream stopped the request.' : 'The upstream ended the answer without finishing it.'
+    const message =
+      end.kind === 'cancelled'
+        ? 'The upstream stopped the request.'
+        : 'The upstream ended the answer without finishing it.'
     return { ending: 'failed', failure: { reason: 'protocol', message, retryable: true } }
   }
 }

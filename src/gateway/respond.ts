@@ -18,7 +18,12 @@ export function errorHeaders(error: ApiError, requestId: string): OutgoingHttpHe
 }
 
 /** Answers with an error before anything else was sent. */
-export function sendError(client: ClientPort, error: ApiError, requestId: string, extra: OutgoingHttpHeaders = {}): void {
+export function sendError(
+  client: ClientPort,
+  error: ApiError,
+  requestId: string,
+  extra: OutgoingHttpHeaders = {},
+): void {
   const body = Buffer.from(JSON.stringify(error.toOpenAi()))
   client.head(error.status, { ...errorHeaders(error, requestId), ...extra, 'content-length': body.length })
   client.end(body)

@@ -44,8 +44,10 @@ function routeUnder(rest: string): Route | undefined {
   const protocol = GENERATE[rest]
   if (protocol !== undefined) return { kind: 'generate', protocol }
   if (rest === '/models') return { kind: 'models' }
-  if (rest.startsWith('/models/')) return withDecoded(rest.slice('/models/'.length), modelId => ({ kind: 'model', modelId }))
-  if (rest.startsWith('/usage/')) return withDecoded(rest.slice('/usage/'.length), requestId => ({ kind: 'usage', requestId }))
+  if (rest.startsWith('/models/'))
+    return withDecoded(rest.slice('/models/'.length), modelId => ({ kind: 'model', modelId }))
+  if (rest.startsWith('/usage/'))
+    return withDecoded(rest.slice('/usage/'.length), requestId => ({ kind: 'usage', requestId }))
   return undefined
 }
 

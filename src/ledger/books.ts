@@ -31,7 +31,9 @@ export interface HoldRefusal {
 }
 
 /** The world's answer to a wish for money: a hold, or why not. */
-export type HoldOutcome = { readonly hold: Hold; readonly refusal: null } | { readonly hold: null; readonly refusal: HoldRefusal }
+export type HoldOutcome =
+  | { readonly hold: Hold; readonly refusal: null }
+  | { readonly hold: null; readonly refusal: HoldRefusal }
 
 /** Money of one account or budget. `available` is balance − held. */
 export interface Funds {
@@ -204,7 +206,12 @@ function counterOf(counters: Map<string, Counter>, id: string): Counter {
   return counter
 }
 
-function check(org: Counter, limits: readonly Budget[], budgets: readonly Counter[], amount: bigint): HoldRefusal | null {
+function check(
+  org: Counter,
+  limits: readonly Budget[],
+  budgets: readonly Counter[],
+  amount: bigint,
+): HoldRefusal | null {
   if (amount > org.settled - org.held) {
     return refuse(amount > org.settled ? 'credit' : 'credit_held', null, org.settled - org.held)
   }

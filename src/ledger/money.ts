@@ -25,7 +25,12 @@ export function formatDollars(nanodollars: bigint): string {
 
 /** A price in dollars per million tokens → picodollars per token: `"1.30"` → 1_300_000n. Zero is a price; negative is refused. */
 export function parsePricePerMillion(text: string): bigint {
-  const picodollars = parseScaled(text, PRICE_PLACES, 'a price per million tokens such as "1.30"', '$0.000001 per million tokens')
+  const picodollars = parseScaled(
+    text,
+    PRICE_PLACES,
+    'a price per million tokens such as "1.30"',
+    '$0.000001 per million tokens',
+  )
   if (picodollars < 0n) throw new MoneyFormatError(`a price cannot be negative, got ${JSON.stringify(text)}`)
   return picodollars
 }
@@ -53,7 +58,8 @@ function parseScaled(text: string, places: number, expected: string, unit: strin
   const match = /^([+-]?)(\d{1,19})(?:\.(\d+))?$/.exec(text.trim())
   if (match === null) throw new MoneyFormatError(`expected ${expected}, got ${JSON.stringify(text)}`)
   const fraction = (match[3] ?? '').replace(/0+$/, '')
-  if (fraction.length > places) throw new MoneyFormatError(`${JSON.stringify(text)} is finer than ${unit}, the smallest unit`)
+  if (fraction.length > places)
+    throw new MoneyFormatError(`${JSON.stringify(text)} is finer than ${unit}, the smallest unit`)
   const value = BigInt(`${match[2]}${fraction.padEnd(places, '0')}`)
   if (value > NANODOLLARS_MAX) throw new MoneyFormatError(`${JSON.stringify(text)} is more than the books can hold`)
   return match[1] === '-' ? -value : value

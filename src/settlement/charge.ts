@@ -1,7 +1,7 @@
-import type { Ending } from '../ledger/journal.ts'
-import { picodollarsToNanodollars } from '../ledger/money.ts'
 import type { Price } from '../inference/snapshot.ts'
 import type { Usage } from '../inference/usage.ts'
+import type { Ending } from '../ledger/journal.ts'
+import { picodollarsToNanodollars } from '../ledger/money.ts'
 import { priceUsage } from './price-usage.ts'
 
 /** What happened to a request, as far as money is concerned. */

@@ -45,14 +45,21 @@ const BYTES_PER_TOKEN_MOST = 8
  */
 export function inputTokensLower(request: InferenceRequest): number {
   const { input } = request
-  if (input.kind === 'text') return input.prompts.reduce((sum, prompt) => sum + (typeof prompt === 'string' ? tokensLower(prompt) : prompt.length), 0)
+  if (input.kind === 'text')
+    return input.prompts.reduce(
+      (sum, prompt) => sum + (typeof prompt === 'string' ? tokensLower(prompt) : prompt.length),
+      0,
+    )
   return input.messages.reduce((sum, message) => sum + contentTokensLower(message.content), 0)
 }
 
 function contentTokensLower(content: ChatMessage['content']): number {
   if (typeof content === 'string') return tokensLower(content)
   if (!Array.isArray(content)) return 1
-  return content.reduce((sum: number, part: JsonObject) => sum + (typeof part.text === 'string' ? tokensLower(part.text) : 0), 1)
+  return content.reduce(
+    (sum: number, part: JsonObject) => sum + (typeof part.text === 'string' ? tokensLower(part.text) : 0),
+    1,
+  )
 }
 
 function tokensLower(text: string): number {

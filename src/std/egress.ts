@@ -61,7 +61,11 @@ export const outsideLookup: LookupFunction = (hostname, options, callback) => {
     if (error !== null) return callback(error, '', 0)
     const inside = addresses.find(({ address }) => isInsideAddress(address))
     if (inside !== undefined) {
-      return callback(new EgressRefused(`${hostname} resolves to the inside address ${inside.address}; allowPrivate permits it`), '', 0)
+      return callback(
+        new EgressRefused(`${hostname} resolves to the inside address ${inside.address}; allowPrivate permits it`),
+        '',
+        0,
+      )
     }
     if (options.all === true) return callback(null, addresses)
     const [first] = addresses

@@ -7,7 +7,10 @@ const POOL_BYTES = 4096
  * Makes ids of a prefix and 26 characters of Crockford's base 32: 48 bits of the time in milliseconds, so that ids sort by
  * time, then 80 random bits (the layout of ULID).
  */
-export function createIdMaker(nowMs: () => number, fill: (bytes: Uint8Array) => void = bytes => void randomFillSync(bytes)): (prefix: string) => string {
+export function createIdMaker(
+  nowMs: () => number,
+  fill: (bytes: Uint8Array) => void = bytes => void randomFillSync(bytes),
+): (prefix: string) => string {
   // Random bytes are drawn in bulk: one draw an id costs more than all the rest.
   const pool = new Uint8Array(POOL_BYTES)
   let used = POOL_BYTES

@@ -32,13 +32,50 @@ export interface Gauges {
 export class PrometheusTelemetry implements Telemetry {
   readonly registry = new Registry()
   readonly #log: Logger
-  readonly #admitted = new Counter({ name: 'headrace_requests_admitted_total', help: 'Requests let in, by model', labelNames: ['model'], registers: [this.registry] })
-  readonly #refused = new Counter({ name: 'headrace_requests_refused_total', help: 'Requests answered with an error, by code', labelNames: ['code'], registers: [this.registry] })
-  readonly #settled = new Counter({ name: 'headrace_requests_settled_total', help: 'Requests that ended, by model and ending', labelNames: ['model', 'ending'], registers: [this.registry] })
-  readonly #tokens = new Counter({ name: 'gen_ai_client_token_usage_total', help: 'Tokens, by model and class; input contains cached, output contains reasoning', labelNames: ['model', 'class'], registers: [this.registry] })
-  readonly #charged = new Counter({ name: 'headrace_charged_dollars_total', help: 'Charged to customers, by model; the ledger is exact, this is for graphs', labelNames: ['model'], registers: [this.registry] })
-  readonly #ttft = new Histogram({ name: 'gen_ai_server_time_to_first_token_seconds', help: 'Request received to first output token', labelNames: ['model'], buckets: TTFT_BUCKETS_S, registers: [this.registry] })
-  readonly #duration = new Histogram({ name: 'gen_ai_server_request_duration_seconds', help: 'Request received to settlement', labelNames: ['model'], buckets: DURATION_BUCKETS_S, registers: [this.registry] })
+  readonly #admitted = new Counter({
+    name: 'headrace_requests_admitted_total',
+    help: 'Requests let in, by model',
+    labelNames: ['model'],
+    registers: [this.registry],
+  })
+  readonly #refused = new Counter({
+    name: 'headrace_requests_refused_total',
+    help: 'Requests answered with an error, by code',
+    labelNames: ['code'],
+    registers: [this.registry],
+  })
+  readonly #settled = new Counter({
+    name: 'headrace_requests_settled_total',
+    help: 'Requests that ended, by model and ending',
+    labelNames: ['model', 'ending'],
+    registers: [this.registry],
+  })
+  readonly #tokens = new Counter({
+    name: 'gen_ai_client_token_usage_total',
+    help: 'Tokens, by model and class; input contains cached, output contains reasoning',
+    labelNames: ['model', 'class'],
+    registers: [this.registry],
+  })
+  readonly #charged = new Counter({
+    name: 'headrace_charged_dollars_total',
+    help: 'Charged to customers, by model; the ledger is exact, this is for graphs',
+    labelNames: ['model'],
+    registers: [this.registry],
+  })
+  readonly #ttft = new Histogram({
+    name: 'gen_ai_server_time_to_first_token_seconds',
+    help: 'Request received to first output token',
+    labelNames: ['model'],
+    buckets: TTFT_BUCKETS_S,
+    registers: [this.registry],
+  })
+  readonly #duration = new Histogram({
+    name: 'gen_ai_server_request_duration_seconds',
+    help: 'Request received to settlement',
+    labelNames: ['model'],
+    buckets: DURATION_BUCKETS_S,
+    registers: [this.registry],
+  })
   readonly #perModel = new Map<string, ModelMetrics>()
 
   constructor(log: Logger, gauges: Gauges) {
@@ -46,7 +83,11 @@ export class PrometheusTelemetry implements Telemetry {
     collectDefaultMetrics({ register: this.registry })
     this.#gauge('headrace_requests_running', 'Requests admitted and not ended', gauges.running)
     this.#gauge('headrace_holds_open', 'Holds that are neither settled nor voided', gauges.openHolds)
-    this.#gauge('headrace_overrun_dollars', 'Work of upstreams beyond holds since the start, which nobody pays; alarm above 0', gauges.overrunDollars)
+    this.#gauge(
+      'headrace_overrun_dollars',
+      'Work of upstreams beyond holds since the start, which nobody pays; alarm above 0',
+      gauges.overrunDollars,
+    )
   }
 
   admitted(modelId: string): void {
@@ -70,9 +111,24 @@ export class PrometheusTelemetry implements Telemetry {
     metrics.duration.observe(settlement.durationMs / 1000)
     if (ttftMs !== null) metrics.ttft.observe(ttftMs / 1000)
     if (settlement.overrunNanodollars > 0n) {
-      this.#log.warn({ requestId: settlement.requestId, upstream: settlement.upstreamId, overrunNanodollars: String(settlement.overrunNanodollars) }, 'an upstream did more than was held')
+      this.#log.warn(
+        {
+          requestId: settlement.requestId,
+          upstream: settlement.upstreamId,
+          overrunNanodollars: String(settlement.overrunNanodollars),
+        },
+        'an upstream did more than was held',
+      )
     }
-    this.#log.debug({ requestId: settlement.requestId, model: settlement.modelId, ending: settlement.ending, charge: String(settlement.chargeNanodollars) }, 'settled')
+    this.#log.debug(
+      {
+        requestId: settlement.requestId,
+        model: settlement.modelId,
+        ending: settlement.ending,
+        charge: String(settlement.chargeNanodollars),
+      },
+      'settled',
+    )
   }
 
   #gauge(name: string, help: string, read: () => number): void {

@@ -1,0 +1,157 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { ApiError } from '../errors.ts'
+import { API_KEY_BODY_LENGTH, API_KEY_PREFIX, apiKeyChecksum, hashSecret } from '../inference/api-key-format.ts'
+import type { InferenceRequest } from '../inference/request.ts'
+import type { ApiKey, Model, Price, Snapshot } from '../inference/snapshot.ts'
+import { Books } from '../ledger/books.ts'
+import { admit } from './admit.ts'
+import { authenticate, type Caller } from './authenticate.ts'
+import { holdFor, quote } from './quote.ts'
+
+const PEPPER = Buffer.from('pepper')
+const PRICE: Price = {
+  id: 'p',
+  modelId: 'm',
+  fromMs: 0,
+  toMs: null,
+  inputPicodollars: 1000n,
+  cachedInputPicodollars: 100n,
+  outputPicodollars: 2000n,
+  requestPicodollars: 0n,
+}
+const MODEL = { contextTokens: 4096, outputTokensMax: 4096, trancheTokens: 2048 } as Model
+
+function request(fields: Partial<InferenceRequest>): InferenceRequest {
+  return { id: 'r', n: 1, inputTokensBound: 100, input: { kind: 'chat' }, ...fields } as InferenceRequest
+}
+
+function secretOf(digit: string): string {
+  const body = digit.repeat(API_KEY_BODY_LENGTH)
+  return API_KEY_PREFIX + body + apiKeyChecksum(body)
+}
+
+function booksOf(credit: bigint): Books {
+  return new Books(
+    { admitted() {}, voided() {}, settle: async () => {} },
+    { balances: new Map([['o', credit]]), spent: new Map() },
+  )
+}
+
+function callerWith(cap: bigint | null): Caller {
+  return { org: { id: 'o', name: 'Org', disabled: false }, key: { id: 'k', capNanodollars: cap } as ApiKey }
+}
+
+test('a key is found in any of the headers that clients use, and only a valid one', () => {
+  const secret = secretOf('7')
+  const keyWith = (fields: Partial<ApiKey>): Snapshot => {
+    const key = {
+      id: 'k',
+      orgId: 'o',
+      name: 'laptop',
+      hash: hashSecret(PEPPER, secret),
+      revokedMs: null,
+      expiresMs: null,
+      ...fields,
+    } as ApiKey
+    return {
+      orgs: new Map([
+        ['o', { id: 'o', name: 'Org', disabled: false }],
+        ['off', { id: 'off', name: 'Off', disabled: true }],
+      ]),
+      keysByHash: new Map([[key.hash, key]]),
+    } as unknown as Snapshot
+  }
+  const check = (headers: Record<string, string>, expected: string, fields: Partial<ApiKey> = {}) => {
+    try {
+      assert.equal(authenticate(headers, keyWith(fields), PEPPER, 1000).key.id, expected)
+    } catch (error) {
+      assert.equal((error as ApiError).code, expected)
+    }
+  }
+  check({ authorization: `Bearer ${secret}` }, 'k')
+  check({ authorization: `bearer  ${secret} ` }, 'k')
+  check({ 'x-api-key': secret }, 'k')
+  check({ 'xi-api-key': secret }, 'k')
+  check({ 'api-key': secret }, 'k')
+  check({}, 'invalid_api_key')
+  check({ authorization: 'Bearer sk-hr-short' }, 'invalid_api_key')
+  check({ authorization: `Basic ${secret}` }, 'invalid_api_key')
+  check({ authorization: `Bearer ${secretOf('9')}` }, 'invalid_api_key')
+  check({ authorization: `Bearer ${secret}` }, 'revoked_api_key', { revokedMs: 999 })
+  check({ authorization: `Bearer ${secret}` }, 'revoked_api_key', { expiresMs: 1000 })
+  check({ authorization: `Bearer ${secret}` }, 'org_disabled', { orgId: 'off' })
+})
+
+test('a quote bounds input by bytes and context, and output by wish and model; n multiplies output only', () => {
+  const check = (
+    fields: Partial<InferenceRequest>,
+    expected: Partial<ReturnType<typeof quote>>,
+    stoppable = true,
+    inputTokens?: number,
+  ) => {
+    const found = quote(request(fields), MODEL, PRICE, stoppable, inputTokens)
+    assert.deepEqual({ ...found, ...expected }, found)
+  }
+  check(
+    {},
+    { inputTokensBound: 100, outputTokensMax: 4096, firstTrancheTokens: 2048, floorTrancheTokens: 1024, choices: 1 },
+  )
+  check({ inputTokensBound: 1e9 }, { inputTokensBound: 4096 })
+  check({ outputTokensMax: 7 }, { outputTokensMax: 7, firstTrancheTokens: 7, floorTrancheTokens: 7 })
+  check({ outputTokensMax: 1e6 }, { outputTokensMax: 4096 })
+  check({ n: 3 }, { choices: 3, inputTokensBound: 100 })
+  check(
+    { n: 2, input: { kind: 'text', prompts: ['a', 'b'], echo: false }, inputTokensBound: 1e9 },
+    { choices: 4, inputTokensBound: 8192 },
+  )
+  check({}, { firstTrancheTokens: 4096, floorTrancheTokens: 4096 }, false)
+  check({}, { inputTokensBound: 12 }, true, 12)
+})
+
+test('admission holds the first tranche, else the floor, else refuses with the reason and both numbers', () => {
+  const full = holdFor(PRICE, 100, 2048)
+  const floor = holdFor(PRICE, 100, 1024)
+  const check = (credit: bigint, cap: bigint | null, held: bigint, expected: bigint | string) => {
+    const books = booksOf(credit)
+    if (held > 0n)
+      books.hold({
+        requestId: 'other',
+        orgId: 'o',
+        budgets: [{ id: 'key:k', limitNanodollars: cap }],
+        amountNanodollars: held,
+      })
+    try {
+      assert.equal(
+        admit(callerWith(cap), quote(request({}), MODEL, PRICE, true), 'r', books).hold.amountNanodollars,
+        expected,
+      )
+    } catch (error) {
+      assert.ok(error instanceof ApiError, String(error))
+      assert.equal(error.code, expected)
+      assert.equal(error.status, 402)
+      assert.match(error.message, /up to \$0\.0000021\d*; \$0\.0/)
+    }
+    assert.equal(books.openHolds, (held > 0n ? 1 : 0) + (typeof expected === 'bigint' ? 1 : 0))
+  }
+  check(full, null, 0n, full)
+  check(full - 1n, null, 0n, floor)
+  check(floor - 1n, null, 0n, 'insufficient_balance')
+  check(full, null, full - 1n, 'balance_held')
+  check(full, floor - 1n, 0n, 'key_cap_exceeded')
+  check(10n * full, full, full - 1n, 'balance_held')
+})
+
+test('cover extends by a tranche, by less near the end of the money, and not beyond', () => {
+  const books = booksOf(holdFor(PRICE, 100, 3000))
+  const ticket = admit(callerWith(null), quote(request({}), MODEL, PRICE, true), 'r', books)
+  assert.equal(ticket.outputTokensCovered, 2048)
+  assert.equal(ticket.cover(2048, 2048), true)
+  assert.equal(ticket.cover(2049, 2048), true)
+  assert.ok(ticket.outputTokensCovered > 2049 && ticket.outputTokensCovered <= 3000)
+  while (ticket.cover(ticket.outputTokensCovered + 1, 2048));
+  assert.equal(ticket.outputTokensCovered, 3000, 'every token that can be paid is covered')
+  ticket.inputIs(40)
+  assert.equal(ticket.hold.amountNanodollars, holdFor(PRICE, 40, 3000), 'exact input gives the rest back')
+  assert.equal(ticket.cover(3001, 2048), true, 'which pays for more output')
+})

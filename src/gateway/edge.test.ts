@@ -1,0 +1,54 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { hostAllowed, originAllowed } from './origin.ts'
+import { methodsOf, routeOf } from './routes.ts'
+
+test('paths find their routes under every base, and unknown ones find none', () => {
+  const check = (path: string, expected: string | undefined) => {
+    const route = routeOf(path)
+    const found = route === undefined ? undefined : Object.values(route).join(' ')
+    assert.equal(found, expected, path)
+  }
+  check('/v1/chat/completions', 'generate openai-chat')
+  check('/v1/openai/chat/completions', 'generate openai-chat')
+  check('/v1/chat/completions/', 'generate openai-chat')
+  check('/v1/completions', 'generate openai-completions')
+  check('/v1/models', 'models')
+  check('/v1/openai/models', 'models')
+  check('/v1/models/deepseek-ai/DeepSeek-V4-Pro', 'model deepseek-ai/DeepSeek-V4-Pro')
+  check('/v1/models/deepseek-ai%2FDeepSeek-V4-Pro', 'model deepseek-ai/DeepSeek-V4-Pro')
+  check('/v1/models/%E0%A4%A', undefined)
+  check('/v1/usage/req_1', 'usage req_1')
+  check('/health', 'health')
+  check('/metrics', 'metrics')
+  check('/control/v1/orgs', 'control')
+  check('/control/v1', 'control')
+  check('/control/v10', undefined)
+  check('/v1', undefined)
+  check('/v1/v1/models', undefined)
+  check('/', undefined)
+  assert.deepEqual(methodsOf({ kind: 'generate', protocol: 'openai-chat' }), ['POST'])
+})
+
+test('only our own names pass the Host check', () => {
+  const check = (header: string | undefined, expected: boolean) =>
+    assert.equal(hostAllowed(header, '0.0.0.0', ['api.example.com', '*.corp.example']), expected, header)
+  check(undefined, true)
+  check('localhost:8080', true)
+  check('127.0.0.1', true)
+  check('[::1]:8080', true)
+  check('192.168.1.4:8080', true)
+  check('API.example.com:443', true)
+  check('a.corp.example', true)
+  check('corp.example', false)
+  check('evilcorp.example', false)
+  check('evil.example', false)
+  check('localhost.evil.example', false)
+})
+
+test('only listed origins may call from a page', () => {
+  assert.equal(originAllowed('https://a.example', ['https://a.example']), true)
+  assert.equal(originAllowed('https://b.example', ['https://a.example']), false)
+  assert.equal(originAllowed('https://b.example', ['*']), true)
+  assert.equal(originAllowed('https://b.example', []), false)
+})

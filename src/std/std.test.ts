@@ -1,0 +1,47 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { EgressRefused, isInsideAddress, outsideLookup, refuseInsideLiteral } from './egress.ts'
+import { createIdMaker } from './request-id.ts'
+
+test('inside addresses are known in every spelling', () => {
+  for (const inside of [
+    '127.0.0.1',
+    '10.1.2.3',
+    '172.31.0.1',
+    '192.168.0.1',
+    '169.254.169.254',
+    '100.64.0.1',
+    '0.0.0.0',
+    '::1',
+    '::',
+    'fe80::1',
+    'fd00::1',
+    '::ffff:127.0.0.1',
+  ]) {
+    assert.equal(isInsideAddress(inside), true, inside)
+  }
+  for (const outside of ['1.1.1.1', '172.32.0.1', '100.128.0.1', '2606:4700::1111', '::ffff:8.8.8.8', 'example.com']) {
+    assert.equal(isInsideAddress(outside), false, outside)
+  }
+  assert.throws(() => refuseInsideLiteral('[::1]'), EgressRefused)
+  assert.throws(() => refuseInsideLiteral('127.0.0.1'), EgressRefused)
+  refuseInsideLiteral('example.com')
+})
+
+test('a name that resolves inside is refused at the moment of connecting', async () => {
+  for (const options of [{ all: true }, {}]) {
+    const error = await new Promise(resolve => outsideLookup('localhost', options, resolve))
+    assert.ok(error instanceof EgressRefused, String(error))
+  }
+})
+
+test('ids carry their time, sort by it, and do not repeat', () => {
+  let now = 1_700_000_000_000
+  const newId = createIdMaker(() => now)
+  const first = newId('req_')
+  assert.match(first, /^req_[0-9a-z]{26}$/)
+  const same = new Set(Array.from({ length: 5000 }, () => newId('req_')))
+  assert.equal(same.size, 5000)
+  now += 1
+  assert.ok(newId('req_') > first)
+})

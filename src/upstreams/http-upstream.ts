@@ -1,0 +1,255 @@
+import type { Dispatcher } from 'undici'
+import { Pool } from 'undici'
+import type { AttemptEnd, InferenceEvent, UpstreamFailure } from '../inference/event.ts'
+import type { JsonObject } from '../inference/request.ts'
+import type { Attempt, AttemptHandle, AttemptSink, Upstream, UpstreamLoad } from '../inference/upstream.ts'
+import { outsideLookup, refuseInsideLiteral } from '../std/egress.ts'
+import { failureOfStatus } from './dialects/openai/failure.ts'
+import { OpenAiStreamDecoder } from './dialects/openai/stream-decoder.ts'
+
+/** What an upstream that speaks the OpenAI protocol over HTTP needs. */
+export interface HttpUpstreamOptions {
+  readonly id: string
+  /** Up to and with `/v1`. */
+  readonly baseUrl: string
+  readonly apiKey: string | null
+  readonly connectionsMax: number
+  readonly queueDepthMax: number
+  /** Inside addresses are refused, names that resolve to one included, unless this is on. */
+  readonly allowPrivate: boolean
+  readonly stoppable: boolean
+  readonly headersTimeoutMs: number
+  /** Longest silence in the middle of an answer. */
+  readonly bodyTimeoutMs: number
+}
+
+/** An error body is read this far; the rest is dropped. */
+const ERROR_BODY_BYTES_MAX = 64 * 1024
+const PATHS = { 'openai-chat': '/chat/completions', 'openai-completions': '/completions' } as const
+
+/**
+ * An upstream behind OpenAI's chat and completions wire: vLLM, SGLang, llama-server, a provider. It is always asked to
+ * stream and for usage, so that what was produced is known at any moment, and an abandoned request can be charged.
+ */
+export class HttpUpstream implements Upstream {
+  readonly id: string
+  readonly kind = 'http'
+  readonly stoppable: boolean
+  readonly #options: HttpUpstreamOptions
+  readonly #pool: Pool
+  readonly #basePath: string
+  readonly #headers: Record<string, string>
+  readonly #running = new Set<HttpAttempt>()
+  #closed = false
+
+  constructor(options: HttpUpstreamOptions) {
+    const url = new URL(options.baseUrl)
+    if (!options.allowPrivate) refuseInsideLiteral(url.hostname)
+    this.id = options.id
+    this.stoppable = options.stoppable
+    this.#options = options
+    this.#basePath = url.pathname.replace(/\/+$/, '')
+    this.#pool = new Pool(url.origin, {
+      connections: options.connectionsMax,
+      pipelining: 1,
+      headersTimeout: options.headersTimeoutMs,
+      bodyTimeout: options.bodyTimeoutMs,
+      connect: options.allowPrivate ? {} : { lookup: outsideLookup },
+    })
+    this.#headers = {
+      'content-type': 'application/json',
+      accept: 'text/event-stream',
+      ...(options.apiKey === null ? {} : { authorization: `Bearer ${options.apiKey}` }),
+    }
+  }
+
+  run(attempt: Attempt, sink: AttemptSink): AttemptHandle {
+    const running = new HttpAttempt(attempt, sink, () => this.#running.delete(running))
+    if (this.#closed) {
+      queueMicrotask(() =>
+        running.end({
+          kind: 'failed',
+          failure: { reason: 'unavailable', message: `${this.id} is closed.`, retryable: true },
+        }),
+      )
+      return running
+    }
+    this.#running.add(running)
+    this.#pool.dispatch(
+      {
+        method: 'POST',
+        path: this.#basePath + PATHS[attempt.request.protocol],
+        headers: this.#headers,
+        body: JSON.stringify(upstreamBody(attempt)),
+      },
+      running,
+    )
+    return running
+  }
+
+  load(): UpstreamLoad {
+    const { connectionsMax, queueDepthMax } = this.#options
+    const size = this.#running.size
+    return { running: Math.min(size, connectionsMax), queued: Math.max(0, size - connectionsMax), queueDepthMax }
+  }
+
+  async close(graceMs: number): Promise<void> {
+    this.#closed = true
+    const force = setTimeout(() => void this.#pool.destroy(), graceMs)
+    await this.#pool.close().catch(() => undefined)
+    clearTimeout(force)
+  }
+}
+
+// The client's own body, so that fields we do not know reach the upstream, with what admission and metering need.
+function upstreamBody(attempt: Attempt): JsonObject {
+  const { request } = attempt
+  const body: JsonObject = {
+    ...request.body,
+    model: attempt.upstreamModel,
+    stream: true,
+    stream_options: { include_usage: true },
+  }
+  if (request.outputTokensMax !== undefined && request.outputTokensMax > attempt.outputTokensMax) {
+    if (body.max_tokens !== undefined) body.max_tokens = attempt.outputTokensMax
+    if (body.max_completion_tokens !== undefined) body.max_completion_tokens = attempt.outputTokensMax
+  }
+  return body
+}
+
+/** One exchange with the upstream: undici's handler on one side, the attempt's reins on the other. */
+class HttpAttempt implements Dispatcher.DispatchHandler, AttemptHandle {
+  readonly #attempt: Attempt
+  readonly #sink: AttemptSink
+  readonly #onEnd: () => void
+  #decoder: OpenAiStreamDecoder | null = null
+  #controller: Dispatcher.DispatchController | null = null
+  #errorBody: Buffer[] = []
+  #errorBytes = 0
+  #status = 0
+  #retryAfter: string | undefined
+  #cancelled = false
+  #ended = false
+
+  constructor(attempt: Attempt, sink: AttemptSink, onEnd: () => void) {
+    this.#attempt = attempt
+    this.#sink = sink
+    this.#onEnd = onEnd
+  }
+
+  cancel(): void {
+    if (this.#ended) return
+    this.#cancelled = true
+    // Without a controller undici has not started it; it is aborted as soon as it does.
+    this.#controller?.abort(new Error('cancelled'))
+    if (this.#controller !== null) this.end({ kind: 'cancelled' })
+  }
+
+  pause(): void {
+    if (!this.#ended) this.#controller?.pause()
+  }
+
+  resume(): void {
+    if (!this.#ended) this.#controller?.resume()
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.#controller = controller
+    if (this.#cancelled) controller.abort(new Error('cancelled'))
+  }
+
+  onResponseStart(
+    _controller: Dispatcher.DispatchController,
+    status: number,
+    headers: Record<string, string | string[] | undefined>,
+  ): void {
+    this.#status = status
+    if (status !== 200) {
+      const retryAfter = headers['retry-after']
+      this.#retryAfter = typeof retryAfter === 'string' ? retryAfter : undefined
+      return
+    }
+    const contentType = String(headers['content-type'] ?? '')
+    if (!contentType.startsWith('text/event-stream')) {
+      this.#fail({
+        reason: 'protocol',
+        message: `The upstream answered ${contentType || 'without a content type'} instead of a stream.`,
+        status,
+        retryable: true,
+      })
+      return
+    }
+    this.#decoder = new OpenAiStreamDecoder({
+      protocol: this.#attempt.request.protocol,
+      passthrough: this.#attempt.passthrough,
+      upstreamModel: this.#attempt.upstreamModel,
+      publicModel: this.#attempt.publicModel,
+    })
+    this.#emit({ type: 'started' })
+  }
+
+  onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    if (this.#ended) return
+    if (this.#decoder === null) {
+      if (this.#errorBytes < ERROR_BODY_BYTES_MAX) this.#errorBody.push(chunk)
+      this.#errorBytes += chunk.length
+      return
+    }
+    const failure = this.#decoder.push(chunk, event => this.#emit(event))
+    if (failure !== null) this.#fail(failure)
+  }
+
+  onResponseEnd(): void {
+    if (this.#ended) return
+    if (this.#decoder === null) {
+      const body = Buffer.concat(this.#errorBody).subarray(0, ERROR_BODY_BYTES_MAX).toString('utf8')
+      this.end({ kind: 'failed', failure: failureOfStatus(this.#status, body, this.#retryAfter) })
+      return
+    }
+    const failure = this.#decoder.end(event => this.#emit(event))
+    this.end(failure === null ? { kind: 'completed' } : { kind: 'failed', failure })
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController, error: Error & { code?: string }): void {
+    if (this.#cancelled) this.end({ kind: 'cancelled' })
+    else this.end({ kind: 'failed', failure: failureOfError(error) })
+  }
+
+  /** Ends the attempt, once. */
+  end(end: AttemptEnd): void {
+    if (this.#ended) return
+    this.#ended = true
+    this.#onEnd()
+    this.#sink.onEnd(end)
+  }
+
+  #emit(event: InferenceEvent): void {
+    if (!this.#ended) this.#sink.onEvent(event)
+  }
+
+  #fail(failure: UpstreamFailure): void {
+    this.end({ kind: 'failed', failure })
+    this.#controller?.abort(new Error(failure.message))
+  }
+}
+
+function failureOfError(error: Error & { code?: string }): UpstreamFailure {
+  switch (error.code) {
+    case 'UND_ERR_HEADERS_TIMEOUT':
+    case 'UND_ERR_BODY_TIMEOUT':
+    case 'UND_ERR_CONNECT_TIMEOUT':
+      return { reason: 'timeout', message: 'The upstream did not answer in time.', retryable: true }
+    case 'EGRESS_REFUSED':
+      return {
+        reason: 'unavailable',
+        message: 'The upstream has an inside address, which upstreams[].allowPrivate does not permit.',
+        retryable: true,
+      }
+    case 'ECONNREFUSED':
+    case 'ENOTFOUND':
+    case 'EAI_AGAIN':
+      return { reason: 'unavailable', message: 'The upstream cannot be reached.', retryable: true }
+    default:
+      return { reason: 'disconnected', message: 'The connection to the upstream broke.', retryable: true }
+  }
+}
