@@ -8,8 +8,8 @@ import { interruptedRoutes } from './interrupted.ts'
 import { keyRoutes } from './keys.ts'
 import { ledgerRoutes } from './ledger.ts'
 import { modelRoutes } from './models.ts'
-import { orgRoutes } from './orgs.ts'
 import { secretsEqual } from './operator-token.ts'
+import { orgRoutes } from './orgs.ts'
 import type { ControlDeps } from './ports.ts'
 import { priceRoutes } from './prices.ts'
 import { statusRoutes } from './status.ts'
@@ -93,18 +93,31 @@ export function createControlApp(deps: ControlDeps): ControlPlane {
   return { fetch: request => app.fetch(request), openapi }
 }
 
+/** The OpenAPI 3.1 document of the control plane, for generated documentation. */
+export function controlOpenApi(): object {
+  // Routes are described when they are added; only answering a request needs the ports.
+  return createControlApp({} as ControlDeps).openapi()
+}
+
 function authorise(header: string | undefined, operatorToken: string): void {
   const token = /^bearer +(\S+)$/i.exec(header ?? '')?.[1]
   if (token === undefined) {
-    throw new ApiError('invalid_operator_token', 'No operator token was sent. Send "Authorization: Bearer <operator token>".')
+    throw new ApiError(
+      'invalid_operator_token',
+      'No operator token was sent. Send "Authorization: Bearer <operator token>".',
+    )
   }
   if (!secretsEqual(token, operatorToken)) {
-    throw new ApiError('invalid_operator_token', 'This is not the operator token. It is the line in the file operator-token of the home.')
+    throw new ApiError(
+      'invalid_operator_token',
+      'This is not the operator token. It is the line in the file operator-token of the home.',
+    )
   }
 }
 
 function unknownRoute(method: string, path: string, allowed: readonly string[]): ApiError {
-  if (allowed.length === 0) return new ApiError('not_found', `There is nothing at ${path}. ${OPENAPI_PATH} describes every route.`)
+  if (allowed.length === 0)
+    return new ApiError('not_found', `There is nothing at ${path}. ${OPENAPI_PATH} describes every route.`)
   return new ApiError('method_not_allowed', `${method} does nothing at ${path}. Use ${allowed.join(' or ')}.`)
 }
 
@@ -117,6 +130,7 @@ function pathMatches(pattern: string, path: string): boolean {
   const patternParts = pattern.split('/')
   const parts = path.split('/')
   return (
-    patternParts.length === parts.length && patternParts.every((part, i) => (part.startsWith(':') ? parts[i] !== '' : part === parts[i]))
+    patternParts.length === parts.length &&
+    patternParts.every((part, i) => (part.startsWith(':') ? parts[i] !== '' : part === parts[i]))
   )
 }

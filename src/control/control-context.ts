@@ -1,4 +1,4 @@
-import { OpenAPIHono, z } from '@hono/zod-openapi'
+import { type OpenAPIHono, z } from '@hono/zod-openapi'
 import { ApiError } from '../errors.ts'
 import type { ApiKey, Model, Org } from '../inference/snapshot.ts'
 import type { ControlDeps } from './ports.ts'
@@ -37,12 +37,14 @@ export function createControl(deps: ControlDeps): Control {
     },
     org(orgId) {
       const org = deps.snapshot().orgs.get(orgId)
-      if (org === undefined) throw new ApiError('not_found', `There is no org "${orgId}". GET /control/v1/orgs lists them.`)
+      if (org === undefined)
+        throw new ApiError('not_found', `There is no org "${orgId}". GET /control/v1/orgs lists them.`)
       return org
     },
     key(keyId) {
       const key = deps.snapshot().keys.get(keyId)
-      if (key === undefined) throw new ApiError('not_found', `There is no key "${keyId}". GET /control/v1/keys lists them.`)
+      if (key === undefined)
+        throw new ApiError('not_found', `There is no key "${keyId}". GET /control/v1/keys lists them.`)
       return key
     },
     model(modelId) {
@@ -71,10 +73,17 @@ export function jsonBody<Schema extends z.ZodType>(schema: Schema) {
 }
 
 /** The answers of a route: one good, and the error body for all else. */
-export function answers<Status extends 200 | 201, Schema extends z.ZodType>(status: Status, description: string, schema: Schema) {
+export function answers<Status extends 200 | 201, Schema extends z.ZodType>(
+  status: Status,
+  description: string,
+  schema: Schema,
+) {
   return {
     [status]: { description, content: { 'application/json': { schema } } },
-    default: { description: 'What went wrong, and what to do.', content: { 'application/json': { schema: ErrorBody } } },
+    default: {
+      description: 'What went wrong, and what to do.',
+      content: { 'application/json': { schema: ErrorBody } },
+    },
   } as {
     [S in Status]: { description: string; content: { 'application/json': { schema: Schema } } }
   } & { default: { description: string; content: { 'application/json': { schema: typeof ErrorBody } } } }

@@ -27,12 +27,18 @@ export const CreditBody = z
 export const CreditAdd = z
   .strictObject({
     amount: DollarsIn,
-    memo: z.string().max(500, 'can have at most 500 characters').optional().openapi({ description: 'For people, such as an invoice number.' }),
+    memo: z
+      .string()
+      .max(500, 'can have at most 500 characters')
+      .optional()
+      .openapi({ description: 'For people, such as an invoice number.' }),
     id: z
       .string()
       .regex(/^[\w.:-]{1,100}$/, 'can have 1 to 100 letters, digits and . _ : -')
       .optional()
-      .openapi({ description: 'Adding credit again with the same id changes nothing, so a lost answer can be repeated safely.' }),
+      .openapi({
+        description: 'Adding credit again with the same id changes nothing, so a lost answer can be repeated safely.',
+      }),
   })
   .openapi('CreditAdd')
 
@@ -89,7 +95,13 @@ export function creditRoutes(app: ControlApp, control: Control): void {
       const { added } = await control.store.addCredit(transfer)
       if (added) control.books?.credit(orgId, body.amount)
       return context.json(
-        { id, amount: formatDollars(body.amount), memo: transfer.memo, added, credit: await creditBody(control, orgId) },
+        {
+          id,
+          amount: formatDollars(body.amount),
+          memo: transfer.memo,
+          added,
+          credit: await creditBody(control, orgId),
+        },
         200,
       )
     },

@@ -25,7 +25,11 @@ export function validationError(issues: readonly Issue[], data: unknown): ApiErr
   const path = issue.path.map(String)
   if (issue.code === 'unrecognized_keys') {
     const param = [...path, issue.keys[0]].join('.')
-    return new ApiError('unsupported_parameter', `${param}: there is no such field here; correct its name or leave it out`, { param })
+    return new ApiError(
+      'unsupported_parameter',
+      `${param}: there is no such field here; correct its name or leave it out`,
+      { param },
+    )
   }
   const param = path.join('.')
   if (param === '') return new ApiError('invalid_value', issue.message)

@@ -13,7 +13,9 @@ export const DollarsOut = z.string().openapi({ description: DOLLARS, example: '5
 /** A price in an answer. */
 export const PriceOut = z.string().openapi({ description: PRICE, example: '1.30' })
 /** An instant in an answer. */
-export const TimeOut = z.string().openapi({ description: TIME, format: 'date-time', example: '2026-01-31T12:00:00.000Z' })
+export const TimeOut = z
+  .string()
+  .openapi({ description: TIME, format: 'date-time', example: '2026-01-31T12:00:00.000Z' })
 
 /** An amount of money that is not negative, in a request body; nanodollars once parsed. */
 export const DollarsIn = z
@@ -58,12 +60,19 @@ export function listOf<Row extends z.ZodType>(row: Row) {
   return z.object({
     data: z.array(row),
     has_more: z.boolean(),
-    next_cursor: z.string().nullable().openapi({ description: 'Give it as cursor to get the next page; null on the last.' }),
+    next_cursor: z
+      .string()
+      .nullable()
+      .openapi({ description: 'Give it as cursor to get the next page; null on the last.' }),
   })
 }
 
 /** One page of rows that are all in memory, in the order of their ids. */
-export function pageOf<Row>(rows: Iterable<Row>, idOf: (row: Row) => string, query: { limit: number; cursor?: string }) {
+export function pageOf<Row>(
+  rows: Iterable<Row>,
+  idOf: (row: Row) => string,
+  query: { limit: number; cursor?: string },
+) {
   const after = query.cursor === undefined ? '' : decodeCursor(query.cursor)
   const rest = [...rows].filter(row => idOf(row) > after).sort((a, b) => (idOf(a) < idOf(b) ? -1 : 1))
   const data = rest.slice(0, query.limit)

@@ -41,7 +41,9 @@ export const KeyBody = z
 
 /** An API key that was just created, with its secret. */
 export const KeyCreated = KeyBody.extend({
-  secret: z.string().openapi({ description: 'The key itself. It is not stored, and never told again.', example: 'sk-hr-...' }),
+  secret: z
+    .string()
+    .openapi({ description: 'The key itself. It is not stored, and never told again.', example: 'sk-hr-...' }),
 }).openapi('KeyCreated')
 
 /** What creates an API key. */
@@ -55,7 +57,9 @@ export const KeyCreate = z
   .openapi('KeyCreate')
 
 /** What changes an API key; what is left out stays. */
-export const KeyChange = z.strictObject({ name: NameIn.optional(), cap: DollarsIn.nullable().optional() }).openapi('KeyChange')
+export const KeyChange = z
+  .strictObject({ name: NameIn.optional(), cap: DollarsIn.nullable().optional() })
+  .openapi('KeyChange')
 
 /** A page of API keys. */
 export const KeyList = listOf(KeyBody).openapi('KeyList')
@@ -72,13 +76,17 @@ export function keyRoutes(app: ControlApp, control: Control): void {
       path: '/control/v1/keys',
       operationId: 'listKeys',
       summary: 'List API keys',
-      request: { query: PageQuery.extend({ org: z.string().optional().openapi({ description: 'Only keys of this org.' }) }) },
+      request: {
+        query: PageQuery.extend({ org: z.string().optional().openapi({ description: 'Only keys of this org.' }) }),
+      },
       responses: answers(200, 'A page of API keys, revoked ones included.', KeyList),
     }),
     async context => {
       const query = context.req.valid('query')
       if (query.org !== undefined) control.org(query.org)
-      const keys = [...control.snapshot().keys.values()].filter(key => query.org === undefined || key.orgId === query.org)
+      const keys = [...control.snapshot().keys.values()].filter(
+        key => query.org === undefined || key.orgId === query.org,
+      )
       const page = pageOf(keys, key => key.id, query)
       const spending = await keySpending(control)
       const nowMs = control.clock.nowMs()

@@ -7,7 +7,9 @@ export const VerifyBody = z
     ok: z.boolean(),
     transfers: z.int(),
     settlements: z.int(),
-    problems: z.array(z.string()).openapi({ description: 'One sentence per discrepancy; empty when the books balance.' }),
+    problems: z
+      .array(z.string())
+      .openapi({ description: 'One sentence per discrepancy; empty when the books balance.' }),
   })
   .openapi('LedgerVerification')
 
@@ -19,7 +21,11 @@ export function ledgerRoutes(app: ControlApp, control: Control): void {
       path: '/control/v1/ledger/verify',
       operationId: 'verifyLedger',
       summary: 'Check that the books balance',
-      responses: answers(200, 'What was checked and found. A discrepancy is an answer too, with ok: false.', VerifyBody),
+      responses: answers(
+        200,
+        'What was checked and found. A discrepancy is an answer too, with ok: false.',
+        VerifyBody,
+      ),
     }),
     async context => {
       const { ok, transfers, settlements, problems } = await control.store.verify()

@@ -12,7 +12,10 @@ const ModelId = z
   .max(200, 'can have at most 200 characters')
   .regex(/^[\w.:@+-]+(\/[\w.:@+-]+)*$/, 'can have letters, digits and . _ : @ + - and / between parts')
 const ModelParams = z.object({
-  model: ModelId.openapi({ description: 'The id; a / in it is written %2F.', example: 'deepseek-ai%2FDeepSeek-V4-Pro' }),
+  model: ModelId.openapi({
+    description: 'The id; a / in it is written %2F.',
+    example: 'deepseek-ai%2FDeepSeek-V4-Pro',
+  }),
 })
 const TokenCount = z.int().min(1, 'has to be at least 1').max(100_000_000, 'can be at most 100000000')
 
@@ -53,12 +56,22 @@ export const ModelBody = z
 /** What creates or replaces a model. */
 export const ModelPut = z
   .strictObject({
-    name: z.string().min(1, 'cannot be empty').max(200, 'can have at most 200 characters').optional().openapi({ description: 'Defaults to the id.' }),
+    name: z
+      .string()
+      .min(1, 'cannot be empty')
+      .max(200, 'can have at most 200 characters')
+      .optional()
+      .openapi({ description: 'Defaults to the id.' }),
     aliases: z.array(ModelId).max(100, 'can have at most 100 entries').default([]),
     owned_by: z.string().min(1, 'cannot be empty').default('headrace'),
-    license: z.string().default('').openapi({ description: 'SPDX id, or the name of the licence; empty when unknown.' }),
+    license: z
+      .string()
+      .default('')
+      .openapi({ description: 'SPDX id, or the name of the licence; empty when unknown.' }),
     context_tokens: TokenCount,
-    output_tokens_max: TokenCount.optional().openapi({ description: 'Most output tokens of one choice. Defaults to context_tokens.' }),
+    output_tokens_max: TokenCount.optional().openapi({
+      description: 'Most output tokens of one choice. Defaults to context_tokens.',
+    }),
     tranche_tokens: TokenCount.optional().openapi({
       description: `Output tokens covered by the first hold. Defaults to ${TRANCHE_TOKENS_DEFAULT}, or output_tokens_max if less.`,
     }),
@@ -161,7 +174,8 @@ function modelFields(id: string, body: z.output<typeof ModelPut>): Omit<Model, '
 }
 
 function refuseAbove(field: string, value: number, boundField: string, bound: number): void {
-  if (value > bound) throw new ApiError('invalid_value', `${field}: can be at most ${boundField}, ${bound}`, { param: field })
+  if (value > bound)
+    throw new ApiError('invalid_value', `${field}: can be at most ${boundField}, ${bound}`, { param: field })
 }
 
 function modelBody(model: Model, nowMs: number): z.infer<typeof ModelBody> {

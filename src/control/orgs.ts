@@ -20,7 +20,9 @@ export const OrgBody = z
 export const OrgCreate = z.strictObject({ name: NameIn }).openapi('OrgCreate')
 
 /** What changes an org; what is left out stays. */
-export const OrgChange = z.strictObject({ name: NameIn.optional(), disabled: z.boolean().optional() }).openapi('OrgChange')
+export const OrgChange = z
+  .strictObject({ name: NameIn.optional(), disabled: z.boolean().optional() })
+  .openapi('OrgChange')
 
 /** A page of orgs. */
 export const OrgList = listOf(OrgBody).openapi('OrgList')
@@ -101,7 +103,9 @@ function orgBody(org: Org): z.infer<typeof OrgBody> {
 function refuseTakenName(control: Control, name: string, exceptId: string): void {
   for (const org of control.snapshot().orgs.values()) {
     if (org.name === name && org.id !== exceptId) {
-      throw new ApiError('conflict', `name: the org ${org.id} is already called "${name}"; choose another name`, { param: 'name' })
+      throw new ApiError('conflict', `name: the org ${org.id} is already called "${name}"; choose another name`, {
+        param: 'name',
+      })
     }
   }
 }

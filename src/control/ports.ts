@@ -1,5 +1,4 @@
 import type { ApiKey, Price, Snapshot } from '../inference/snapshot.ts'
-import type { AccountId } from '../ledger/account.ts'
 import type { Funds } from '../ledger/books.ts'
 import type { Admission, Settlement, Transfer } from '../ledger/journal.ts'
 import type { Clock } from '../std/clock.ts'
@@ -55,12 +54,15 @@ export interface ControlStore {
   removeModel(modelId: string): Promise<void>
   setPrice(price: Price): Promise<void>
   usageByRequest(requestId: string): Promise<Settlement | null>
-  usageList(filter: UsageFilter, page: { limit: number; cursor?: string }): Promise<{ rows: readonly Settlement[]; nextCursor: string | null }>
+  usageList(
+    filter: UsageFilter,
+    page: { limit: number; cursor?: string },
+  ): Promise<{ rows: readonly Settlement[]; nextCursor: string | null }>
   usageSummary(filter: UsageFilter, groupBy: UsageGrouping): Promise<readonly UsageSum[]>
   /** All credit ever added to an org, nanodollars. */
   creditedTotal(orgId: string): Promise<bigint>
   priceById(priceId: string): Promise<Price | null>
-  transfersOf(filter: { account?: AccountId; requestId?: string }): Promise<readonly Transfer[]>
+  transfersOf(filter: { requestId: string }): Promise<readonly Transfer[]>
   interrupted(): Promise<readonly Admission[]>
   verify(): Promise<VerifyResult>
 }

@@ -4,7 +4,19 @@ import type { Model, Price } from '../inference/snapshot.ts'
 import { formatPricePerMillion } from '../ledger/money.ts'
 import { createId } from './api-key.ts'
 import { answers, type Control, type ControlApp, jsonBody } from './control-context.ts'
-import { DollarsIn, formatPicodollars, formatTime, formatTimeOrNull, listOf, PageQuery, PriceIn, PriceOut, pageOf, TimeIn, TimeOut } from './fields.ts'
+import {
+  DollarsIn,
+  formatPicodollars,
+  formatTime,
+  formatTimeOrNull,
+  listOf,
+  PageQuery,
+  PriceIn,
+  PriceOut,
+  pageOf,
+  TimeIn,
+  TimeOut,
+} from './fields.ts'
 
 const PICODOLLARS_PER_NANODOLLAR = 1_000n
 const ModelParams = z.object({ model: z.string().openapi({ description: 'The id; a / in it is written %2F.' }) })
@@ -29,7 +41,11 @@ export const PriceCreate = z
     input: PriceIn,
     cached_input: PriceIn,
     output: PriceIn,
-    request: DollarsIn.default(0n).openapi({ type: 'string', description: 'US dollars per request, at most 9 places.', default: '0' }),
+    request: DollarsIn.default(0n).openapi({
+      type: 'string',
+      description: 'US dollars per request, at most 9 places.',
+      default: '0',
+    }),
     from: TimeIn.optional().openapi({ description: 'When it begins, not in the past. Defaults to now.' }),
   })
   .openapi('PriceCreate')
@@ -74,10 +90,14 @@ export function priceRoutes(app: ControlApp, control: Control): void {
         const fromMs = body.from ?? firstFreeMs(prices, nowMs)
         // What was charged must stay explicable, so history is never rewritten.
         if (fromMs < nowMs) {
-          throw new ApiError('invalid_value', 'from: cannot be in the past; leave it out to begin now', { param: 'from' })
+          throw new ApiError('invalid_value', 'from: cannot be in the past; leave it out to begin now', {
+            param: 'from',
+          })
         }
         if (prices.some(other => other.fromMs === fromMs)) {
-          throw new ApiError('conflict', `from: another price begins at ${formatTime(fromMs)}; choose another time`, { param: 'from' })
+          throw new ApiError('conflict', `from: another price begins at ${formatTime(fromMs)}; choose another time`, {
+            param: 'from',
+          })
         }
         const price: Price = {
           id,

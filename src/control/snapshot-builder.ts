@@ -30,7 +30,8 @@ export function buildSnapshot(state: SnapshotState, version: number): Snapshot {
   const keys = new Map<string, ApiKey>()
   const keysByHash = new Map<string, ApiKey>()
   for (const key of state.keys) {
-    if (!orgs.has(key.orgId)) throw new SnapshotConflict(`the key "${key.id}" belongs to the unknown org "${key.orgId}"`)
+    if (!orgs.has(key.orgId))
+      throw new SnapshotConflict(`the key "${key.id}" belongs to the unknown org "${key.orgId}"`)
     if (keys.has(key.id) || keysByHash.has(key.hash)) throw new SnapshotConflict(`the key "${key.id}" occurs twice`)
     keys.set(key.id, key)
     keysByHash.set(key.hash, key)

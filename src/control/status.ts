@@ -11,7 +11,9 @@ export const StatusBody = z
     version: z.string(),
     started_at: TimeOut,
     uptime_s: z.number().openapi({ description: 'Seconds.' }),
-    listening: z.array(z.string()).openapi({ description: 'Addresses that accept clients; empty when no server runs.' }),
+    listening: z
+      .array(z.string())
+      .openapi({ description: 'Addresses that accept clients; empty when no server runs.' }),
     snapshot_version: z.int().openapi({ description: 'Counts the changes that the data plane took over.' }),
     open_holds: z.int(),
     journal: z.object({ healthy: z.boolean(), detail: z.string() }),
@@ -62,7 +64,14 @@ function statusBody(control: Control): z.infer<typeof StatusBody> {
     open_holds: control.books?.openHolds ?? 0,
     journal: { ...runtime.journal },
     models: modelStates(control, runtime, nowMs),
-    upstreams: runtime.upstreams.map(({ id, kind, state, detail, running, queued }) => ({ id, kind, state, detail, running, queued })),
+    upstreams: runtime.upstreams.map(({ id, kind, state, detail, running, queued }) => ({
+      id,
+      kind,
+      state,
+      detail,
+      running,
+      queued,
+    })),
   }
 }
 
@@ -73,11 +82,17 @@ function modelStates(control: Control, runtime: RuntimeStatus, nowMs: number): z
     const unusable = ids.filter(id => !(upstreams.get(id)?.usable ?? false))
     const base = { id: model.id, upstreams: ids }
     if (unusable.length === ids.length) {
-      const reasons = unusable.map(id => `${id}: ${upstreams.get(id)?.detail || upstreams.get(id)?.state || 'unknown here'}`)
+      const reasons = unusable.map(
+        id => `${id}: ${upstreams.get(id)?.detail || upstreams.get(id)?.state || 'unknown here'}`,
+      )
       return { ...base, state: 'unavailable' as const, detail: reasons.join('; ') || 'It has no target.' }
     }
     if (priceInForce(model, nowMs) === undefined) {
-      return { ...base, state: 'no_price' as const, detail: 'It has no price in force. Set one: headrace models price.' }
+      return {
+        ...base,
+        state: 'no_price' as const,
+        detail: 'It has no price in force. Set one: headrace models price.',
+      }
     }
     return { ...base, state: 'ready' as const, detail: '' }
   })

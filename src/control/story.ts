@@ -66,7 +66,8 @@ function explain(settlement: Settlement, roundedNanodollars: bigint): string {
     }
   }
   const maybeFree = ending !== 'completed' && ending !== 'exhausted'
-  if (maybeFree && chargeNanodollars === 0n && overrunNanodollars === 0n) return `Nothing: a request that ends as "${ending}" here owes nothing.`
+  if (maybeFree && chargeNanodollars === 0n && overrunNanodollars === 0n)
+    return `Nothing: a request that ends as "${ending}" here owes nothing.`
   return 'The charge does not follow from usage, price and hold. Run: headrace ledger verify.'
 }
 

@@ -100,7 +100,9 @@ export const UsageStory = z
           z.object({
             class: z.enum(['input', 'cached_input', 'output', 'request']),
             quantity: Count,
-            price: z.string().openapi({ description: 'Dollars per million tokens; on the last line dollars per request.' }),
+            price: z
+              .string()
+              .openapi({ description: 'Dollars per million tokens; on the last line dollars per request.' }),
             picodollars_each: z.string(),
             picodollars: z.string(),
           }),
@@ -173,7 +175,9 @@ export function usageRoutes(app: ControlApp, control: Control): void {
       path: '/control/v1/usage/{request}',
       operationId: 'getUsage',
       summary: "Tell one request's story: usage, price, arithmetic and transfers",
-      request: { params: z.object({ request: z.string().openapi({ description: 'The x-request-id of its answer.' }) }) },
+      request: {
+        params: z.object({ request: z.string().openapi({ description: 'The x-request-id of its answer.' }) }),
+      },
       responses: answers(200, 'The story.', UsageStory),
     }),
     async context => context.json(await story(control, context.req.valid('param').request), 200),

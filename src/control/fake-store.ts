@@ -1,0 +1,158 @@
+import type { ApiKey, Org, Price } from '../inference/snapshot.ts'
+import { orgAccount } from '../ledger/account.ts'
+import type { Admission, Settlement, Transfer } from '../ledger/journal.ts'
+import type { ControlStore, UsageFilter, UsageGrouping, UsageSum } from './ports.ts'
+import type { StoredModel } from './snapshot-builder.ts'
+
+/** A store in memory for tests of the control plane: the same promises as the real one, minus the disk. */
+export class FakeStore implements ControlStore {
+  readonly orgs = new Map<string, Org>()
+  readonly keys = new Map<string, ApiKey>()
+  readonly models = new Map<string, StoredModel>()
+  readonly prices: Price[] = []
+  readonly transfers: Transfer[] = []
+  readonly settlements: Settlement[] = []
+  readonly admissions: Admission[] = []
+  problems: string[] = []
+
+  async loadState() {
+    const balances = new Map<string, bigint>()
+    for (const orgId of this.orgs.keys()) {
+      const account = orgAccount(orgId)
+      balances.set(orgId, this.#sum(each => each.credit === account) - this.#sum(each => each.debit === account))
+    }
+    const spent = new Map<string, bigint>()
+    for (const { keyId, chargeNanodollars } of this.settlements) {
+      spent.set(`key:${keyId}`, (spent.get(`key:${keyId}`) ?? 0n) + chargeNanodollars)
+    }
+    return {
+      orgs: [...this.orgs.values()],
+      keys: [...this.keys.values()],
+      models: [...this.models.values()],
+      prices: [...this.prices],
+      balances,
+      spent,
+    }
+  }
+
+  async createOrg(org: { id: string; name: string; createdMs: number }) {
+    this.orgs.set(org.id, { id: org.id, name: org.name, disabled: false })
+  }
+
+  async updateOrg(orgId: string, change: { name?: string; disabled?: boolean }) {
+    const org = this.orgs.get(orgId) as Org
+    this.orgs.set(orgId, { ...org, name: change.name ?? org.name, disabled: change.disabled ?? org.disabled })
+  }
+
+  async createKey(key: ApiKey) {
+    this.keys.set(key.id, key)
+  }
+
+  async updateKey(keyId: string, change: { name?: string; capNanodollars?: bigint | null }) {
+    const key = this.keys.get(keyId) as ApiKey
+    const capNanodollars = change.capNanodollars === undefined ? key.capNanodollars : change.capNanodollars
+    this.keys.set(keyId, { ...key, name: change.name ?? key.name, capNanodollars })
+  }
+
+  async revokeKey(keyId: string, revokedMs: number) {
+    this.keys.set(keyId, { ...(this.keys.get(keyId) as ApiKey), revokedMs })
+  }
+
+  async addCredit(transfer: Transfer) {
+    const added = !this.transfers.some(each => each.id === transfer.id)
+    if (added) this.transfers.push(transfer)
+    return { added }
+  }
+
+  async putModel(model: StoredModel) {
+    this.models.set(model.id, model)
+  }
+
+  async removeModel(modelId: string) {
+    this.models.delete(modelId)
+  }
+
+  async setPrice(price: Price) {
+    this.prices.push(price)
+  }
+
+  async usageByRequest(requestId: string) {
+    return this.settlements.find(each => each.requestId === requestId) ?? null
+  }
+
+  async usageList(filter: UsageFilter, page: { limit: number; cursor?: string }) {
+    const rows = this.settlements.filter(each => matches(each, filter)).sort((a, b) => b.settledMs - a.settledMs)
+    const start = page.cursor === undefined ? 0 : rows.findIndex(each => each.requestId === page.cursor) + 1
+    const data = rows.slice(start, start + page.limit)
+    const nextCursor = start + data.length < rows.length ? (data.at(-1)?.requestId ?? null) : null
+    return { rows: data, nextCursor }
+  }
+
+  async usageSummary(filter: UsageFilter, groupBy: UsageGrouping) {
+    const rows = this.settlements.filter(each => matches(each, filter))
+    return [...Map.groupBy(rows, row => groupOf(row, groupBy))].map(
+      ([group, members]): UsageSum => ({
+        group,
+        requests: members.length,
+        inputTokens: members.reduce((sum, row) => sum + row.usage.inputTokens, 0),
+        cachedInputTokens: members.reduce((sum, row) => sum + row.usage.cachedInputTokens, 0),
+        outputTokens: members.reduce((sum, row) => sum + row.usage.outputTokens, 0),
+        chargeNanodollars: members.reduce((sum, row) => sum + row.chargeNanodollars, 0n),
+      }),
+    )
+  }
+
+  async creditedTotal(orgId: string) {
+    return this.#sum(each => each.kind === 'credit' && each.credit === orgAccount(orgId))
+  }
+
+  async priceById(priceId: string) {
+    return this.prices.find(each => each.id === priceId) ?? null
+  }
+
+  async transfersOf(filter: { requestId: string }) {
+    return this.transfers.filter(each => each.requestId === filter.requestId)
+  }
+
+  async interrupted() {
+    return this.admissions
+  }
+
+  async verify() {
+    const { transfers, settlements, problems } = this
+    return { ok: problems.length === 0, transfers: transfers.length, settlements: settlements.length, problems }
+  }
+
+  #sum(counts: (transfer: Transfer) => boolean): bigint {
+    return this.transfers.filter(counts).reduce((sum, each) => sum + each.amountNanodollars, 0n)
+  }
+}
+
+function matches(row: Settlement, filter: UsageFilter): boolean {
+  return (
+    (filter.orgId ?? row.orgId) === row.orgId &&
+    (filter.keyId ?? row.keyId) === row.keyId &&
+    (filter.modelId ?? row.modelId) === row.modelId &&
+    (filter.fromMs ?? 0) <= row.settledMs &&
+    row.settledMs < (filter.toMs ?? Number.POSITIVE_INFINITY)
+  )
+}
+
+function groupOf(row: Settlement, groupBy: UsageGrouping): string {
+  switch (groupBy) {
+    case 'org':
+      return row.orgId
+    case 'key':
+      return row.keyId
+    case 'model':
+      return row.modelId
+    case 'upstream':
+      return row.upstreamId
+    case 'ending':
+      return row.ending
+    case 'day':
+      return `${new Date(row.settledMs).toISOString().slice(0, 10)}T00:00:00.000Z`
+    case 'hour':
+      return `${new Date(row.settledMs).toISOString().slice(0, 13)}:00:00.000Z`
+  }
+}
