@@ -1,0 +1,134 @@
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { globSync } from 'node:fs'
+import { dirname, relative, resolve } from 'node:path'
+import { test } from 'node:test'
+
+/** Conventions that would otherwise be sentences in a document. */
+
+const root = resolve(import.meta.dirname, '..')
+const sources = globSync('src/**/*.ts', { cwd: root }).sort()
+const production = sources.filter(file => !/\.(test|bench)\.ts$/.test(file) && !file.startsWith('src/testing/'))
+const text = (file: string) => readFileSync(resolve(root, file), 'utf8')
+
+/** The part of the tree that a file belongs to: its folder under src, or its own name. */
+function partOf(file: string): string {
+  const [, first = '', ...rest] = file.split('/')
+  return rest.length === 0 ? first : first
+}
+
+/** Files of the project that a file imports, statically, dynamically or as a type. */
+function importsOf(file: string): string[] {
+  return [...text(file).matchAll(/(?:from|import\()\s*'(\.[^']+)'/g)].map(match =>
+    relative(root, resolve(root, dirname(file), match[1] as string)),
+  )
+}
+
+const LEAVES = ['std', 'errors.ts', 'inference', 'wire', 'ledger']
+const STAGES = ['protocols', 'admission', 'router', 'upstreams', 'settlement']
+
+/** What each part may import beside itself; a part that is not named here may import nothing of the project. */
+const MAY_IMPORT: Record<string, readonly string[]> = {
+  std: [],
+  'errors.ts': [],
+  inference: ['std', 'errors.ts'],
+  wire: ['std', 'errors.ts', 'inference'],
+  ledger: ['std', 'inference'],
+  config: ['ledger', 'std'],
+  telemetry: LEAVES,
+  protocols: [...LEAVES, 'config', 'telemetry'],
+  admission: [...LEAVES, 'config', 'telemetry'],
+  router: [...LEAVES, 'config', 'telemetry'],
+  upstreams: [...LEAVES, 'config', 'telemetry'],
+  settlement: [...LEAVES, 'config', 'telemetry'],
+  gateway: [...LEAVES, ...STAGES, 'config', 'telemetry'],
+  engine: [...LEAVES, 'config', 'telemetry'],
+  models: [...LEAVES, 'config'],
+  store: LEAVES,
+  control: [...LEAVES, 'config'],
+  simulation: LEAVES,
+  cli: [...LEAVES, 'config', 'control', 'models', 'compose.ts'],
+  'compose.ts': [...LEAVES, ...STAGES, 'config', 'telemetry', 'gateway', 'engine', 'models', 'store', 'control', 'cli'],
+  'main.ts': ['cli'],
+}
+
+test('the import law holds', () => {
+  const broken: string[] = []
+  for (const file of production) {
+    const part = partOf(file)
+    const allowed = MAY_IMPORT[part]
+    if (allowed === undefined) {
+      broken.push(`${file} is in no part that the import law knows`)
+      continue
+    }
+    for (const imported of importsOf(file)) {
+      const other = partOf(imported)
+      if (other !== part && !allowed.includes(other)) broken.push(`${file} imports ${imported}: ${part} may import ${allowed.join(', ') || 'nothing'}`)
+    }
+  }
+  assert.deepEqual(broken, [])
+})
+
+test('only the pipeline knows all stages', () => {
+  const knowing = production.filter(file => {
+    const parts = new Set(importsOf(file).map(partOf))
+    return STAGES.every(stage => parts.has(stage))
+  })
+  assert.deepEqual(knowing, ['src/gateway/pipeline.ts'])
+})
+
+/** Constructs that are banned, with what to use instead; `except` are the files whose job it is. */
+const BANNED: readonly { pattern: RegExp; where: RegExp; except?: RegExp; instead: string }[] = [
+  {
+    pattern: /\b(Date\.now|performance\.now|setTimeout|setInterval|Math\.random)\(/,
+    where: /^src\/(ledger|router|admission|settlement|protocols|inference|wire)\//,
+    instead: 'time and chance are handed in (std/clock.ts)',
+  },
+  { pattern: /\bconsole\.\w+\(/, where: /^src\//, instead: 'the log (pino) or the command line’s output helpers' },
+  { pattern: /parseFloat\(|toFixed\(/, where: /^src\/(ledger|settlement|admission|store)\//, instead: 'integers: no float comes near money' },
+  { pattern: /\b(deepseek|openrouter|deepinfra|vllm|sglang|anthropic)\b/i, where: /^src\/(gateway|router|admission|settlement|ledger|engine)\/.*(?<!test)\.ts$/, except: /comment-only/, instead: 'a capability; names of providers stay in upstreams/dialects and protocols' },
+  { pattern: /process\.exit\(/, where: /^src\//, except: /^src\/(main\.ts|engine\/child\.ts|simulation\/sim-server\.ts)$/, instead: 'a thrown error or a returned exit code: main.ts owns it' },
+  { pattern: /from 'node:sqlite'/, where: /^src\//, except: /^src\/store\//, instead: 'the store: the only folder that knows SQL' },
+]
+
+test('banned constructs have been replaced', () => {
+  const found: string[] = []
+  for (const file of production) {
+    const lines = text(file).split('\n')
+    for (const { pattern, where, except, instead } of BANNED) {
+      if (!where.test(file) || except?.test(file)) continue
+      for (const [i, line] of lines.entries()) {
+        const code = line.replace(/^\s*(\*|\/\/|\/\*\*).*$/, '').replace(/\s\/\/ .*$/, '')
+        if (pattern.test(code)) found.push(`${file}:${i + 1} ${line.trim()} — use ${instead}`)
+      }
+    }
+  }
+  assert.deepEqual(found, [])
+})
+
+test('exported functions, classes and types say what they are', () => {
+  const silent: string[] = []
+  for (const file of production) {
+    const lines = text(file).split('\n')
+    for (const [i, line] of lines.entries()) {
+      if (!/^export (async )?(function|class|interface|abstract)\b/.test(line)) continue
+      const before = lines[i - 1]?.trim() ?? ''
+      if (!before.endsWith('*/') && !/^export (async )?function/.test(before)) silent.push(`${file}:${i + 1} ${line.trim()}`)
+    }
+  }
+  assert.deepEqual(silent, [])
+})
+
+test('the project speaks of itself alone', () => {
+  const files = globSync(['*.md', '*.json', '*.yaml', 'docs/**/*', 'src/**/*.ts', 'test/**/*.ts', 'scripts/*.ts', '.ci/run'], { cwd: root, withFileTypes: true })
+    .filter(entry => entry.isFile())
+    .map(entry => relative(root, resolve(entry.parentPath, entry.name)))
+  // Assembled so that this file does not find itself.
+  const words = new RegExp(['/work' + '/', 'shared' + '/(DESIGN|EXAMPLES|reference|traces)', 'TO' + 'DO\\b', 'FIX' + 'ME\\b'].join('|'))
+  const found = files.flatMap(file =>
+    text(file)
+      .split('\n')
+      .flatMap((line, i) => (words.test(line) ? [`${file}:${i + 1} ${line.trim().slice(0, 120)}`] : [])),
+  )
+  assert.deepEqual(found, [])
+})
