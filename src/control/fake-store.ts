@@ -1,5 +1,5 @@
 import type { ApiKey, Org, Price } from '../inference/snapshot.ts'
-import { orgAccount } from '../ledger/account.ts'
+import { orgAccount, REVENUE } from '../ledger/account.ts'
 import type { Admission, Settlement, Transfer } from '../ledger/journal.ts'
 import type { ControlStore, UsageFilter, UsageGrouping, UsageSum } from './ports.ts'
 import type { StoredModel } from './snapshot-builder.ts'
@@ -33,6 +33,22 @@ export class FakeStore implements ControlStore {
       balances,
       spent,
     }
+  }
+
+  /** What the real store does with a settlement that reached it through the journal. */
+  settle(settlement: Settlement) {
+    const { requestId, orgId, chargeNanodollars, settledMs } = settlement
+    this.settlements.push(settlement)
+    this.transfers.push({
+      id: `${requestId}:charge`,
+      debit: orgAccount(orgId),
+      credit: REVENUE,
+      amountNanodollars: chargeNanodollars,
+      kind: 'charge',
+      requestId,
+      atMs: settledMs,
+      memo: null,
+    })
   }
 
   async createOrg(org: { id: string; name: string; createdMs: number }) {
