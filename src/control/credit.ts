@@ -92,7 +92,13 @@ export function creditRoutes(app: ControlApp, control: Control): void {
         atMs: control.clock.nowMs(),
         memo: body.memo ?? null,
       }
-      const { added } = await control.store.addCredit(transfer)
+      const { added, transfer: recorded } = await control.store.addCredit(transfer)
+      if (recorded.amountNanodollars !== body.amount) {
+        const earlier = formatDollars(recorded.amountNanodollars)
+        throw new ApiError('conflict', `id: "${id}" was used before to add ${earlier}; choose another id`, {
+          param: 'id',
+        })
+      }
       if (added) control.books?.credit(orgId, body.amount)
       return context.json(
         {

@@ -75,9 +75,9 @@ export class FakeStore implements ControlStore {
   }
 
   async addCredit(transfer: Transfer) {
-    const added = !this.transfers.some(each => each.id === transfer.id)
-    if (added) this.transfers.push(transfer)
-    return { added }
+    const earlier = this.transfers.find(each => each.id === transfer.id)
+    if (earlier === undefined) this.transfers.push(transfer)
+    return { added: earlier === undefined, transfer: earlier ?? transfer }
   }
 
   async putModel(model: StoredModel) {

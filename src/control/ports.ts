@@ -49,7 +49,8 @@ export interface ControlStore {
   createKey(key: ApiKey): Promise<void>
   updateKey(keyId: string, change: { name?: string; capNanodollars?: bigint | null }): Promise<void>
   revokeKey(keyId: string, revokedMs: number): Promise<void>
-  addCredit(transfer: Transfer): Promise<{ added: boolean }>
+  /** Adds the transfer unless one of its id is on record; answers the one on record. */
+  addCredit(transfer: Transfer): Promise<{ added: boolean; transfer: Transfer }>
   putModel(model: StoredModel): Promise<void>
   removeModel(modelId: string): Promise<void>
   setPrice(price: Price): Promise<void>
