@@ -26,6 +26,7 @@ test('the description of the API is open to all', async () => {
   const { app, send } = await createHarness()
   const response = await send('GET', '/openapi.json', undefined, { authorization: '' })
   assert.equal(response.status, 200)
+  assert.equal(response.headers.get('cache-control'), 'no-store')
   assert.deepEqual(await response.json(), JSON.parse(JSON.stringify(app.openapi())))
 })
 

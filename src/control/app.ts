@@ -58,6 +58,8 @@ export function createControlApp(deps: ControlDeps): ControlPlane {
     return errorAnswer(unknownRoute(method, path, allowed), context, () => {})
   })
   app.use('*', async (context, next) => {
+    // Answers tell secrets and money; nothing between us and the operator may keep them.
+    context.header('cache-control', 'no-store')
     if (context.req.path !== OPENAPI_PATH) authorise(context.req.header('authorization'), deps.operatorToken)
     await next()
   })

@@ -113,8 +113,8 @@ export function createControlClient(send: Send, operatorToken: string, origin = 
 
 /** Every row of a list, page after page. */
 export async function* allRows<Row, Query extends PageQuery>(
-  list: (query: Query) => Promise<{ data: Row[]; next_cursor: string | null }>,
-  query: Query,
+  list: (query?: Query) => Promise<{ data: Row[]; next_cursor: string | null }>,
+  query: NoInfer<Query>,
 ): AsyncGenerator<Row> {
   let cursor = query.cursor
   do {

@@ -51,7 +51,13 @@ export const PageQuery = z.object({
     .min(1, `has to be from 1 to ${PAGE_MAX}`)
     .max(PAGE_MAX, `has to be from 1 to ${PAGE_MAX}`)
     .default(PAGE_DEFAULT)
-    .openapi({ type: 'integer', description: `Most rows to answer, from 1 to ${PAGE_MAX}.` }),
+    .openapi({
+      type: 'integer',
+      minimum: 1,
+      maximum: PAGE_MAX,
+      default: PAGE_DEFAULT,
+      description: 'Most rows to answer.',
+    }),
   cursor: z.string().optional().openapi({ description: 'The next_cursor of the page before.' }),
 })
 

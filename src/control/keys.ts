@@ -51,14 +51,23 @@ export const KeyCreate = z
   .strictObject({
     org: z.string(),
     name: NameIn,
-    cap: DollarsIn.nullable().default(null).openapi({ description: CAP }),
-    expires_at: TimeIn.nullable().default(null),
+    cap: DollarsIn.nullable()
+      .default(null)
+      .openapi({ type: ['string', 'null'], description: CAP }),
+    expires_at: TimeIn.nullable()
+      .default(null)
+      .openapi({ type: ['string', 'null'], description: 'In the future; null: never.' }),
   })
   .openapi('KeyCreate')
 
 /** What changes an API key; what is left out stays. */
 export const KeyChange = z
-  .strictObject({ name: NameIn.optional(), cap: DollarsIn.nullable().optional() })
+  .strictObject({
+    name: NameIn.optional(),
+    cap: DollarsIn.nullable()
+      .optional()
+      .openapi({ type: ['string', 'null'], description: CAP }),
+  })
   .openapi('KeyChange')
 
 /** A page of API keys. */
