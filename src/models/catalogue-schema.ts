@@ -1,0 +1,78 @@
+import { z } from 'zod'
+import { parsePricePerMillion } from '../ledger/money.ts'
+import { parseSourceSpec } from './pull-spec.ts'
+
+const modelId = z
+  .string()
+  .regex(
+    /^[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}$/,
+    'has to be 1 to 128 letters, digits and . _ : / @ + -, the first a letter or digit',
+  )
+
+const tokens = z.int().min(1).max(16_777_216)
+
+const price = z.string({ error: 'has to be a decimal in quotes, such as "0.02"' }).superRefine((value, context) => {
+  try {
+    parsePricePerMillion(value)
+  } catch (error) {
+    context.addIssue((error as Error).message)
+  }
+})
+
+const source = z.string().superRefine((value, context) => {
+  try {
+    parseSourceSpec(value)
+  } catch (error) {
+    context.addIssue((error as Error).message)
+  }
+})
+
+const file = z.strictObject({
+  /** Name in the models folder. */
+  name: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._+-]{0,199}\.gguf$/, 'has to be a plain file name that ends in .gguf'),
+  bytes: z.int().min(24),
+  sha256: z.string().regex(/^[0-9a-f]{64}$/, 'has to be 64 lower-case hexadecimal digits'),
+  /** Places to fetch it from, in order of trial; none for a file that somebody brought. */
+  sources: z.array(source).max(16).default([]),
+})
+
+/** One model of the catalogue, whole. */
+export const catalogueEntrySchema = z
+  .strictObject({
+    id: modelId,
+    name: z.string().min(1).max(200),
+    aliases: z.array(modelId).max(32).default([]),
+    ownedBy: z.string().min(1).max(128).default('unknown'),
+    /** Day on which the weights were published, `YYYY-MM-DD`; null when unknown. */
+    released: z.iso.date().nullable().default(null),
+    /** llama.cpp's name of the architecture; the file has to agree. */
+    architecture: z.string().regex(/^[a-z0-9][a-z0-9_.-]*$/),
+    /** Weights. */
+    parameters: z.int().min(1),
+    contextTokens: tokens,
+    /** Most output tokens of one choice. */
+    outputTokensMax: tokens,
+    /** SPDX identifier, or the licence's name with the page that has its text. */
+    license: z.union([z.string().min(1).max(128), z.strictObject({ name: z.string().min(1).max(128), url: z.url() })], {
+      error: 'has to be an SPDX identifier, or {name, url}',
+    }),
+    capabilities: z.strictObject({
+      chat: z.boolean(),
+      completion: z.boolean(),
+      tools: z.boolean(),
+      reasoning: z.boolean(),
+      jsonSchema: z.boolean(),
+      logprobs: z.boolean(),
+    }),
+    /** Default price, dollars per million tokens as decimal strings; null: the operator has to set one. */
+    price: z.strictObject({ input: price, cachedInput: price, output: price }).nullable().default(null),
+    file,
+  })
+  .refine(entry => entry.outputTokensMax <= entry.contextTokens, {
+    path: ['outputTokensMax'],
+    error: 'has to be at most contextTokens',
+  })
+
+export type CatalogueEntry = z.infer<typeof catalogueEntrySchema>
+/** Default price of a catalogue entry: dollars per million tokens as decimal strings. */
+export type CataloguePrice = NonNullable<CatalogueEntry['price']>
