@@ -1,0 +1,52 @@
+import type { TokenLogprob } from '../inference/event.ts'
+import type { Binding, NativeToken } from './binding.ts'
+
+/** Stands for minus infinity on the wire, as OpenAI's own API does. */
+const LOGPROB_MIN = -9999
+
+/**
+ * Makes log probabilities of what the binding calls back: the ids and probabilities of the candidates, after sampling
+ * filters and temperature, so they are those of the distribution that the token was drawn from (vLLM calls that
+ * `processed_logprobs`). At temperature 0 that distribution has one member. The binding does not say which candidate
+ * was drawn; it is the likeliest whose text is the token's.
+ */
+export interface LogprobReader {
+  read(data: NativeToken, alternatives: number): Promise<TokenLogprob | undefined>
+}
+
+/** Texts of tokens are asked for once and kept: at most one string per vocabulary entry. */
+export function logprobReader(binding: Binding): LogprobReader {
+  const pieces = new Map<number, string>()
+
+  async function pieceOf(id: number): Promise<string> {
+    const known = pieces.get(id)
+    if (known !== undefined) return known
+    const piece = await binding.detokenize([id])
+    pieces.set(id, piece)
+    return piece
+  }
+
+  return {
+    async read(data, alternatives) {
+      const candidates = data.probs ?? []
+      let drawn: number | undefined
+      for (let index = 0; index < candidates.length && drawn === undefined; index++) {
+        const piece = await pieceOf((candidates[index] as { tok: number }).tok)
+        // A token that only starts a character has no text yet; alone it reads as a replacement character.
+        if (piece === data.token || (data.token === '' && piece.includes('\ufffd'))) drawn = index
+      }
+      // Text of several tokens that complete one character: none matches, and the likeliest stands for it.
+      const chosen = candidates[drawn ?? 0]
+      if (chosen === undefined) return undefined
+      const top = []
+      for (const candidate of candidates.slice(0, alternatives)) {
+        top.push(entry(await pieceOf(candidate.tok), candidate.prob))
+      }
+      return { ...entry(data.token, chosen.prob), top }
+    },
+  }
+}
+
+function entry(token: string, prob: number): { token: string; bytes: number[]; logprob: number } {
+  return { token, bytes: [...Buffer.from(token)], logprob: prob > 0 ? Math.log(prob) : LOGPROB_MIN }
+}

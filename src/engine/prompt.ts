@@ -1,0 +1,239 @@
+import type { ChatMessage, GenerationInput, JsonObject, ToolDeclaration } from '../inference/request.ts'
+import type { Binding, FormattedChat, NativeOptions } from './binding.ts'
+import { RequestFault } from './fault.ts'
+import { type GenericTools, genericTools } from './generic-tools.ts'
+
+/** One prompt as the model will read it. */
+export interface PreparedPrompt {
+  readonly text: string
+  readonly tokens: Int32Array
+  /** What `echo` sends before the answer. */
+  readonly echo?: string
+}
+
+/** How the raw text of an answer becomes content, reasoning and tool calls. */
+export type AnswerShape =
+  | { readonly kind: 'text' }
+  | { readonly kind: 'reasoning'; readonly startTag: string; readonly endTag: string; readonly open: boolean }
+  /** The binding's parser, for templates with tools of their own. It parses the whole answer again for every token. */
+  | { readonly kind: 'parsed' }
+  | { readonly kind: 'generic-tools'; readonly tools: GenericTools }
+
+/** A request made ready for slots: what all its choices share. */
+export interface Prepared {
+  readonly prompts: readonly PreparedPrompt[]
+  readonly shape: AnswerShape
+  /** Options that come from the prompt rather than from sampling: grammar, template, tools. */
+  readonly options: NativeOptions
+  /** Whether those options bind the answer to a grammar. */
+  readonly guided: boolean
+  /** Sequences at which the template ends an answer, beside the client's own. */
+  readonly stops: readonly string[]
+}
+
+/** What is known of the model's tokenizer and template. */
+export interface PromptModel {
+  readonly chatTemplate: boolean
+  readonly toolTemplate: boolean
+  /** The text of the token that every prompt must begin with; '' when the model wants none. */
+  readonly bos: string
+}
+
+/** Applies the template and tokenizes. Throws `RequestFault` for what cannot be run. */
+export async function prepare(binding: Binding, model: PromptModel, input: GenerationInput): Promise<Prepared> {
+  return input.kind === 'chat' ? prepareChat(binding, model, input) : prepareText(binding, model, input)
+}
+
+async function prepareText(
+  binding: Binding,
+  model: PromptModel,
+  input: Extract<GenerationInput, { kind: 'text' }>,
+): Promise<Prepared> {
+  if (input.suffix !== undefined && input.suffix.length > 0) {
+    throw new RequestFault('bad_request', 'suffix is not supported by the embedded engine; leave it out.')
+  }
+  const prompts: PreparedPrompt[] = []
+  for (const prompt of input.prompts) {
+    if (typeof prompt === 'string') {
+      const text = prompt.startsWith(model.bos) ? prompt : model.bos + prompt
+      if (text.length === 0) {
+        throw new RequestFault(
+          'bad_request',
+          'The prompt is empty and the model has no token to begin with; send text.',
+        )
+      }
+      prompts.push({ text, tokens: await binding.tokenize(text), echo: prompt })
+    } else {
+      prompts.push(await fromTokenIds(binding, prompt))
+    }
+  }
+  const shared = { shape: { kind: 'text' } as const, options: {}, guided: false, stops: [] }
+  return { prompts: input.echo ? prompts : prompts.map(({ text, tokens }) => ({ text, tokens })), ...shared }
+}
+
+/** The binding takes text only, so token ids must survive the trip through text unchanged. */
+async function fromTokenIds(binding: Binding, ids: readonly number[]): Promise<PreparedPrompt> {
+  if (ids.length === 0) throw new RequestFault('bad_request', 'A prompt of token ids is empty; send at least one.')
+  const text = await binding.detokenize(ids)
+  const tokens = await binding.tokenize(text)
+  const same = tokens.length === ids.length && ids.every((id, index) => id === tokens[index])
+  if (!same) {
+    throw new RequestFault(
+      'bad_request',
+      "These token ids are not what the model's tokenizer makes of their text, and the embedded engine runs text; send the prompt as text.",
+    )
+  }
+  return { text, tokens, echo: text }
+}
+
+async function prepareChat(
+  binding: Binding,
+  model: PromptModel,
+  input: Extract<GenerationInput, { kind: 'chat' }>,
+): Promise<Prepared> {
+  if (!model.chatTemplate) {
+    throw new RequestFault('bad_request', 'This model has no chat template; use /v1/completions.')
+  }
+  const schema = schemaOf(input.responseFormat)
+  const tools = chosenTools(input.tools, input.toolChoice)
+  const calls = tools.length > 0 && input.toolChoice !== 'none'
+  if (calls && schema !== undefined) {
+    throw new RequestFault('bad_request', 'response_format cannot be combined with tools; leave one of them out.')
+  }
+  const forced = calls && input.toolChoice !== 'auto'
+  const parallel = input.parallelToolCalls ?? true
+  let messages = input.messages.map(nativeMessage)
+  const params: NativeOptions = {
+    ...thinkingParams(input.reasoningEffort, input.chatTemplateKwargs),
+    reasoning_format: 'auto',
+  }
+
+  if (tools.length > 0 && !model.toolTemplate) {
+    const generic = genericTools(tools, { forced, parallel })
+    messages = generic.introduce(messages)
+    const formatted = format(binding, messages, params)
+    if (!calls) return finish(binding, formatted, undefined)
+    return {
+      prompts: [await toPrompt(binding, formatted.prompt)],
+      shape: { kind: 'generic-tools', tools: generic },
+      options: { response_format: { type: 'json_schema', json_schema: { schema: generic.schema } } },
+      guided: true,
+      stops: formatted.additional_stops ?? [],
+    }
+  }
+
+  if (tools.length > 0) {
+    params.tools = tools
+    params.tool_choice = calls ? (forced ? 'required' : 'auto') : 'none'
+    params.parallel_tool_calls = parallel
+  }
+  if (schema !== undefined) params.response_format = { type: 'json_schema', json_schema: { schema } }
+  const formatted = format(binding, messages, params)
+  if (forced && (formatted.grammar ?? '') === '') {
+    throw new RequestFault('bad_request', 'This model\'s template cannot force a tool call; use tool_choice "auto".')
+  }
+  // With tools, or a schema after thinking, the grammar depends on the template: the binding applies both together.
+  if (calls || (schema !== undefined && formatted.thinking_start_tag !== undefined)) {
+    return {
+      prompts: [await toPrompt(binding, formatted.prompt)],
+      shape: { kind: 'parsed' },
+      options: { ...params, messages, jinja: true },
+      guided: true,
+      stops: formatted.additional_stops ?? [],
+    }
+  }
+  return finish(binding, formatted, schema)
+}
+
+/** A chat whose answer is text, perhaps after thinking, perhaps bound to a schema. */
+async function finish(binding: Binding, formatted: FormattedChat, schema: JsonObject | undefined): Promise<Prepared> {
+  const { thinking_start_tag: startTag, thinking_end_tag: endTag } = formatted
+  const shape: AnswerShape =
+    startTag !== undefined && endTag !== undefined && schema === undefined
+      ? { kind: 'reasoning', startTag, endTag, open: endsInside(formatted.prompt, startTag, endTag) }
+      : { kind: 'text' }
+  return {
+    prompts: [await toPrompt(binding, formatted.prompt)],
+    shape,
+    options: schema === undefined ? {} : { response_format: { type: 'json_schema', json_schema: { schema } } },
+    guided: schema !== undefined,
+    stops: formatted.additional_stops ?? [],
+  }
+}
+
+/** Whether the prompt ends in a thinking block that it opened. */
+function endsInside(prompt: string, startTag: string, endTag: string): boolean {
+  const tail = prompt.trimEnd()
+  return tail.endsWith(startTag.trim()) && !tail.endsWith(endTag.trim())
+}
+
+async function toPrompt(binding: Binding, text: string): Promise<PreparedPrompt> {
+  return { text, tokens: await binding.tokenize(text) }
+}
+
+function format(binding: Binding, messages: readonly object[], params: NativeOptions): FormattedChat {
+  try {
+    return binding.format(messages, params)
+  } catch (error) {
+    // Templates refuse chats that they cannot express (roles that do not alternate, say), and schemas may be wrong.
+    const message = error instanceof Error ? error.message : String(error)
+    throw new RequestFault('bad_request', `The model's chat template refused the messages: ${message}`)
+  }
+}
+
+function schemaOf(format: Extract<GenerationInput, { kind: 'chat' }>['responseFormat']): JsonObject | undefined {
+  if (format.type === 'json_schema') return format.json_schema.schema
+  return format.type === 'json_object' ? { type: 'object' } : undefined
+}
+
+function chosenTools(
+  tools: readonly ToolDeclaration[],
+  choice: Extract<GenerationInput, { kind: 'chat' }>['toolChoice'],
+): readonly ToolDeclaration[] {
+  if (typeof choice === 'string') return tools
+  const named = tools.filter(tool => tool.function.name === choice.function.name)
+  if (named.length === 0) {
+    throw new RequestFault('bad_request', `tool_choice names "${choice.function.name}", which is not among the tools.`)
+  }
+  return named
+}
+
+/** Templates know neither `developer` nor typed parts; the rest of a message goes on as it is. */
+function nativeMessage(message: ChatMessage): JsonObject {
+  const role = message.role === 'developer' ? 'system' : message.role === 'function' ? 'tool' : message.role
+  const content = message.content
+  if (content === undefined || content === null) {
+    // A template may choke on a missing content, and takes null beside tool calls.
+    return { ...message, role, content: Array.isArray(message.tool_calls) ? null : '' }
+  }
+  if (typeof content === 'string') return { ...message, role }
+  const texts = content.map(part => {
+    if (part.type === 'text' && typeof part.text === 'string') return part.text
+    if (part.type === 'refusal' && typeof part.refusal === 'string') return part.refusal
+    throw new RequestFault(
+      'bad_request',
+      `The model reads text only; a message has a part of type "${String(part.type)}".`,
+    )
+  })
+  return { ...message, role, content: texts.join('\n') }
+}
+
+/** Effort and template arguments: `none` switches thinking off wherever a template can. */
+function thinkingParams(
+  effort: string | undefined,
+  kwargs: Readonly<Record<string, unknown>> | undefined,
+): Pick<NativeOptions, 'enable_thinking' | 'chat_template_kwargs'> {
+  const all: Record<string, unknown> = { ...kwargs }
+  let enabled = true
+  if (effort !== undefined) {
+    enabled = effort !== 'none'
+    all.thinking ??= enabled
+    if (enabled) all.reasoning_effort ??= effort
+  }
+  if (typeof all.enable_thinking === 'boolean') enabled = all.enable_thinking
+  if (typeof all.thinking === 'boolean' && kwargs?.enable_thinking === undefined) enabled = all.thinking
+  delete all.enable_thinking
+  // The binding hands each value to the template as JSON text.
+  const native = Object.fromEntries(Object.entries(all).map(([key, value]) => [key, JSON.stringify(value)]))
+  return { enable_thinking: enabled, ...(Object.keys(native).length > 0 ? { chat_template_kwargs: native } : {}) }
+}
