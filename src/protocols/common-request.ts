@@ -1,7 +1,7 @@
 import type { JsonObject, Sampling } from '../inference/request.ts'
+import { isObject } from '../wire/json-object.ts'
 import {
   invalid,
-  isObject,
   optionalArray,
   optionalBoolean,
   optionalInteger,

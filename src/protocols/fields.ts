@@ -1,11 +1,13 @@
 import { ApiError } from '../errors.ts'
 import type { JsonObject } from '../inference/request.ts'
+import { isObject } from '../wire/json-object.ts'
 
 /*
  * Readers of one field of a client's JSON body each. `null` means "the default", as on OpenAI's wire, and reads as
- * undefined. `path` is the name that the error gives the client, where it differs from the key.
+ * undefined. `path` is the name that the error gives the client, where it differs from the key. All throw `ApiError`.
  */
 
+/** A number within `min..max`, both included. */
 export function optionalNumber(body: JsonObject, key: string, min: number, max: number): number | undefined {
   const value = body[key]
   if (value === undefined || value === null) return undefined
@@ -15,6 +17,7 @@ export function optionalNumber(body: JsonObject, key: string, min: number, max: 
   return value
 }
 
+/** A whole number within `min..max`, both included; at most 2^53 - 1. */
 export function optionalInteger(
   body: JsonObject,
   key: string,
@@ -30,6 +33,7 @@ export function optionalInteger(
   return value
 }
 
+/** True or false. */
 export function optionalBoolean(body: JsonObject, key: string, path = key): boolean | undefined {
   const value = body[key]
   if (value === undefined || value === null) return undefined
@@ -37,6 +41,7 @@ export function optionalBoolean(body: JsonObject, key: string, path = key): bool
   return value
 }
 
+/** A string, which may be empty. */
 export function optionalString(body: JsonObject, key: string, path = key): string | undefined {
   const value = body[key]
   if (value === undefined || value === null) return undefined
@@ -44,6 +49,7 @@ export function optionalString(body: JsonObject, key: string, path = key): strin
   return value
 }
 
+/** An object. */
 export function optionalObject(body: JsonObject, key: string, path = key): JsonObject | undefined {
   const value = body[key]
   if (value === undefined || value === null) return undefined
@@ -51,6 +57,7 @@ export function optionalObject(body: JsonObject, key: string, path = key): JsonO
   return value
 }
 
+/** An array of anything. */
 export function optionalArray(body: JsonObject, key: string, path = key): readonly unknown[] | undefined {
   const value = body[key]
   if (value === undefined || value === null) return undefined
@@ -58,6 +65,7 @@ export function optionalArray(body: JsonObject, key: string, path = key): readon
   return value
 }
 
+/** A string of at least one character that has to be there. */
 export function requiredString(body: JsonObject, key: string, path = key): string {
   const value = optionalString(body, key, path)
   if (value === undefined) throw missing(path)
@@ -65,10 +73,7 @@ export function requiredString(body: JsonObject, key: string, path = key): strin
   return value
 }
 
-export function isObject(value: unknown): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-}
-
+/** The error for a field that has to be there and is not. */
 export function missing(path: string): ApiError {
   return new ApiError('missing_required_parameter', `'${path}' is missing.`, { param: path })
 }
@@ -78,6 +83,7 @@ export function invalid(path: string, expected: string, value: unknown): ApiErro
   return new ApiError('invalid_value', `'${path}' has to be ${expected}, not ${describe(value)}.`, { param: path })
 }
 
+/** The error for something that we understand and do not do; `why` ends the sentence that the path begins. */
 export function unsupported(path: string, why: string): ApiError {
   return new ApiError('unsupported_parameter', `'${path}' ${why}`, { param: path })
 }

@@ -1,5 +1,6 @@
 import type { JsonObject } from '../inference/request.ts'
 import type { CountSource, Usage } from '../inference/usage.ts'
+import { isObject } from '../wire/json-object.ts'
 
 /** What an upstream's usage object says, in our terms. */
 export interface NormalisedUsage {
@@ -95,8 +96,4 @@ function pickUnknown(from: JsonObject, consumed: ReadonlySet<string>): JsonObjec
     picked[key] = value
   }
   return picked
-}
-
-function isObject(value: unknown): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

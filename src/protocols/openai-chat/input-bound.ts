@@ -1,5 +1,5 @@
 import type { ChatMessage, GenerationInput } from '../../inference/request.ts'
-import { isObject } from '../fields.ts'
+import { isObject } from '../../wire/json-object.ts'
 
 /**
  * Tokens that a chat template adds around one message: role headers and end marks are 3 to 8 tokens in the templates of

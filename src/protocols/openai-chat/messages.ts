@@ -1,6 +1,7 @@
 import type { ChatMessage, JsonObject } from '../../inference/request.ts'
+import { isObject } from '../../wire/json-object.ts'
 import { isTextPart } from '../common-request.ts'
-import { invalid, isObject, missing, optionalArray, requiredString, unsupported } from '../fields.ts'
+import { invalid, missing, optionalArray, requiredString, unsupported } from '../fields.ts'
 
 const ROLES = new Set<unknown>(['developer', 'system', 'user', 'assistant', 'tool', 'function'])
 

@@ -1,6 +1,7 @@
 import { ApiError } from '../../errors.ts'
 import type { JsonObject, ToolChoice, ToolDeclaration } from '../../inference/request.ts'
-import { invalid, isObject, missing, optionalArray, optionalObject, requiredString, unsupported } from '../fields.ts'
+import { isObject } from '../../wire/json-object.ts'
+import { invalid, missing, optionalArray, optionalObject, requiredString, unsupported } from '../fields.ts'
 
 /** OpenAI's bound on `tools`. */
 const TOOLS_MAX = 128

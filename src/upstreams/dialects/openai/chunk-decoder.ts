@@ -1,7 +1,7 @@
 import type { InferenceEvent, ToolCallDelta, UpstreamFailure } from '../../../inference/event.ts'
 import type { JsonObject } from '../../../inference/request.ts'
+import { isObject } from '../../../wire/json-object.ts'
 import { failureOfFinish, readFinishReason } from './finish-reason.ts'
-import { isObject } from './is-object.ts'
 import { readLogprobs } from './logprob-reader.ts'
 import { estimateTokens } from './token-estimate.ts'
 

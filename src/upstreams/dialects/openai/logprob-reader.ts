@@ -1,6 +1,6 @@
 import type { TokenLogprob } from '../../../inference/event.ts'
 import type { JsonObject } from '../../../inference/request.ts'
-import { isObject } from './is-object.ts'
+import { isObject } from '../../../wire/json-object.ts'
 
 /** Reads a choice's `logprobs` in the shape of chat (`content`) or of text completions (parallel lists). */
 export function readLogprobs(raw: unknown): TokenLogprob[] | undefined {

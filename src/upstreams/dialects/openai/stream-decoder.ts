@@ -1,12 +1,12 @@
 import type { InferenceEvent, UpstreamFailure } from '../../../inference/event.ts'
 import type { JsonObject } from '../../../inference/request.ts'
+import { isObject } from '../../../wire/json-object.ts'
 import { SseFrameTooLarge, SseParser } from '../../../wire/sse-parser.ts'
 import { type NormalisedUsage, normaliseOpenAiUsage } from '../../usage-normaliser.ts'
 import { ChunkDecoder } from './chunk-decoder.ts'
 import { ChunkScan } from './chunk-scan.ts'
 import { failureOfErrorFrame } from './error-frame.ts'
 import { rewriteFrame } from './frame-rewrite.ts'
-import { isObject } from './is-object.ts'
 import { estimateTokens } from './token-estimate.ts'
 
 type Emit = (event: InferenceEvent) => void
