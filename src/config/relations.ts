@@ -1,4 +1,5 @@
 import { BlockList, isIP } from 'node:net'
+import { homeTooLong } from './home-paths.ts'
 import type { Config } from './schema.ts'
 
 /** What one setting demands of another, with the reason. */
@@ -15,6 +16,8 @@ export function contradictions(config: Config): Relation[] {
   const demand = (holds: boolean, path: string, message: string) => {
     if (!holds) found.push({ path, message })
   }
+  const tooLong = homeTooLong(config.home)
+  if (tooLong !== null) found.push({ path: 'home', message: tooLong })
   demand(
     server.firstByteTimeoutMs <= server.requestDeadlineMs,
     'server.firstByteTimeoutMs',

@@ -343,7 +343,7 @@ const engine = z.strictObject({
 const models = z.strictObject({
   default: modelId
     .nullable()
-    .default('gemma-3-270m-it')
+    .default('smollm2-135m-instruct')
     .meta(
       about('Catalogue id of the model that the first start fetches; null: none.', { allowed: 'a model id, or null' }),
     ),

@@ -1,0 +1,71 @@
+import { readFileSync } from 'node:fs'
+import { homedir } from 'node:os'
+import type { Config } from '../config/schema.ts'
+import { type ControlChannel, openControlChannel } from './control-connection.ts'
+import type { Composition } from './serve-types.ts'
+
+/** A stream that text is written to. */
+export interface TextOut {
+  write(text: string): unknown
+  readonly isTTY?: boolean
+  /** Width of the terminal. */
+  readonly columns?: number
+}
+
+/** Everything that a command touches outside itself, handed in so that tests can stand in for it. */
+export interface Io {
+  readonly env: Readonly<Record<string, string | undefined>>
+  readonly cwd: string
+  readonly userHome: string
+  readonly stdin: NodeJS.ReadableStream & { readonly isTTY?: boolean }
+  readonly stdout: TextOut
+  readonly stderr: TextOut
+  nowMs(): number
+  monotonicMs(): number
+  /** The text of a file, null when there is none. */
+  readFile(path: string): string | null
+  /** Calls the control plane: of the server that runs on the home, else in this process. */
+  openControl(config: Config, mode: ControlMode): Promise<ControlChannel>
+  /** The parts of the program that serve and store. */
+  compose(): Promise<Composition>
+  /** Calls the listener on Ctrl-C and the like, instead of ending; the result gives the signals back. */
+  onSignal(listener: (signal: NodeJS.Signals) => void): () => void
+}
+
+/** `server`: only a running server will do. `any`: the home must exist. `create`: the home may be created. */
+export type ControlMode = 'server' | 'any' | 'create'
+
+const SIGNALS: readonly NodeJS.Signals[] = ['SIGINT', 'SIGTERM', 'SIGHUP']
+
+/** This process. */
+export function processIo(): Io {
+  const compose = () => import('../compose.ts')
+  return {
+    env: process.env,
+    cwd: process.cwd(),
+    userHome: homedir(),
+    stdin: process.stdin,
+    stdout: process.stdout,
+    stderr: process.stderr,
+    nowMs: () => Date.now(),
+    monotonicMs: () => performance.now(),
+    readFile,
+    openControl: (config, mode) => openControlChannel(config, mode, compose),
+    compose,
+    onSignal(listener) {
+      for (const signal of SIGNALS) process.on(signal, listener)
+      return () => {
+        for (const signal of SIGNALS) process.off(signal, listener)
+      }
+    },
+  }
+}
+
+function readFile(path: string): string | null {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null
+    throw error
+  }
+}
