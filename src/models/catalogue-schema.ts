@@ -27,6 +27,15 @@ const source = z.string().superRefine((value, context) => {
   }
 })
 
+/** Sampling that the model's makers recommend, for requests that say nothing themselves. */
+const sampling = z.strictObject({
+  temperature: z.number().min(0).max(2).optional(),
+  topP: z.number().gt(0).max(1).optional(),
+  topK: z.int().min(0).max(1_000_000).optional(),
+  minP: z.number().min(0).max(1).optional(),
+  repetitionPenalty: z.number().gt(0).max(2).optional(),
+})
+
 const file = z.strictObject({
   /** Name in the models folder. */
   name: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._+-]{0,199}\.gguf$/, 'has to be a plain file name that ends in .gguf'),
@@ -64,6 +73,8 @@ export const catalogueEntrySchema = z
       jsonSchema: z.boolean(),
       logprobs: z.boolean(),
     }),
+    /** What is left out is the engine's default. */
+    sampling: sampling.default({}),
     /** Default price, dollars per million tokens as decimal strings; null: the operator has to set one. */
     price: z.strictObject({ input: price, cachedInput: price, output: price }).nullable().default(null),
     file,

@@ -140,7 +140,8 @@ function issuePath(issue: z.core.$ZodIssue): string {
 
 function issueText(issue: z.core.$ZodIssue): string {
   if (issue.code === 'unrecognized_keys') return `has the unknown field ${issue.keys.map(key => `"${key}"`).join(', ')}`
-  if (issue.code === 'invalid_type' && issue.input === undefined) return `is missing (${issue.expected})`
+  if (issue.code === 'invalid_type' && issue.message.endsWith('received undefined'))
+    return `is missing (${issue.expected})`
   return issue.message
 }
 

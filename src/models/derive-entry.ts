@@ -48,6 +48,7 @@ export function deriveEntry(description: GgufDescription, brought: Brought): Cat
       jsonSchema: template !== null,
       logprobs: true,
     },
+    sampling: {},
     price: brought.price,
     file: {
       name: brought.name,

@@ -180,6 +180,9 @@ async function fetchWheels(wheels: readonly WheelMember[], suggested: string, co
       }
     }
     await output.sync()
+  } catch (error) {
+    await rm(draft, { force: true })
+    throw error
   } finally {
     await output.close()
     await rm(folder, { recursive: true, force: true })

@@ -116,6 +116,11 @@ export function sourceText(source: SourceSpec): string | null {
   return `pypi:${source.wheels.map(wheel => requirementOf(wheel) + (wheel.member === null ? '' : `!${wheel.member}`)).join(',')}`
 }
 
+/** Tells sources apart, secrets and all: to be hashed, never to be shown. */
+export function sourceIdentity(source: SourceSpec): string {
+  return source.kind === 'url' ? source.url.href : (sourceText(source) ?? sourceLabel(source))
+}
+
 /** The file name that a source suggests; empty when it suggests none. */
 export function suggestedName(source: SourceSpec): string {
   switch (source.kind) {

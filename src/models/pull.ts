@@ -22,7 +22,15 @@ import {
   modelsFolder,
   recordModelFile,
 } from './model-files.ts'
-import { parsePullSpec, parseSourceSpec, type SourceSpec, sourceLabel, sourceText, suggestedName } from './pull-spec.ts'
+import {
+  parsePullSpec,
+  parseSourceSpec,
+  type SourceSpec,
+  sourceIdentity,
+  sourceLabel,
+  sourceText,
+  suggestedName,
+} from './pull-spec.ts'
 import { saveUserEntry } from './user-catalogue.ts'
 
 export type { PullPhase } from './fetch-source.ts'
@@ -149,6 +157,8 @@ async function pullEntry(pull: Pull, entry: CatalogueEntry, sources: readonly So
 async function pullUnknown(pull: Pull, catalogue: Catalogue, source: SourceSpec): Promise<PulledModel> {
   const { home, signal, as, price } = pull.options
   const label = sourceLabel(source)
+  // Null for an address with a secret in it: it is neither kept nor recognised.
+  const origin = sourceText(source)
   const folder = modelsFolder(home)
   // A failure names the source, which the callers of a catalogue entry do for themselves.
   const about = (error: unknown): never => {
@@ -156,8 +166,10 @@ async function pullUnknown(pull: Pull, catalogue: Catalogue, source: SourceSpec)
       throw new ModelError(error.code, `${label}: ${error.message}`, error)
     throw error
   }
-  return withFileLock(path.join(pull.staging, `${tagOf(label)}.lock`), signal, async () => {
-    const earlier = (await listModelFiles(home)).find(file => file.source === label && file.sha256 !== null)
+  return withFileLock(path.join(pull.staging, `${tagOf(source)}.lock`), signal, async () => {
+    const earlier = (await listModelFiles(home)).find(
+      file => origin !== null && file.source === origin && file.sha256 !== null,
+    )
     const known = catalogue.entries.find(
       entry => entry.file.name === earlier?.name && entry.file.sha256 === earlier.sha256,
     )
@@ -178,7 +190,7 @@ async function pullUnknown(pull: Pull, catalogue: Catalogue, source: SourceSpec)
       name,
       bytes: fetched.description.fileBytes,
       sha256: fetched.sha256,
-      source: source.kind === 'path' ? null : sourceText(source),
+      source: source.kind === 'path' ? null : origin,
       price: price ?? null,
     })
     return withFileLock(path.join(pull.staging, `${name}.lock`), signal, async () => {
@@ -186,7 +198,11 @@ async function pullUnknown(pull: Pull, catalogue: Catalogue, source: SourceSpec)
         await requireFreeName(home, name, fetched.sha256)
         await place(fetched.draft, path.join(folder, name))
       }
-      const file = await recordModelFile(home, name, { sha256: fetched.sha256, modelId: entry.id, source: label })
+      const file = await recordModelFile(home, name, {
+        sha256: fetched.sha256,
+        modelId: entry.id,
+        source: origin ?? label,
+      })
       await saveUserEntry(home, entry)
       return finished(pull, entry, file, { ...fetched.description, path: file.path }, false, [])
     })
@@ -204,7 +220,7 @@ interface Checked {
 async function fetchChecked(pull: Pull, source: SourceSpec, entry: CatalogueEntry | null): Promise<Checked> {
   const { options, meter } = pull
   const label = sourceLabel(source)
-  const tag = `${entry?.file.name ?? 'file'}.${tagOf(label)}`
+  const tag = `${entry?.file.name ?? 'file'}.${tagOf(source)}`
   const context: FetchContext = {
     staging: pull.staging,
     tag,
@@ -337,8 +353,8 @@ function cleanName(name: string): string {
   return fileNameFromId(name.replace(/\.gguf$/i, '').replace(/^[^A-Za-z0-9]+/, '') || 'model')
 }
 
-function tagOf(label: string): string {
-  return createHash('sha256').update(label).digest('hex').slice(0, 12)
+function tagOf(source: SourceSpec): string {
+  return createHash('sha256').update(sourceIdentity(source)).digest('hex').slice(0, 12)
 }
 
 function isFile(file: string): boolean {
