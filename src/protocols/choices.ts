@@ -2,15 +2,13 @@
 export class Choices {
   readonly #count: number
   readonly #finished = new Set<number>()
-  /** Finishes inside frames that passed unread: how many is known, not which. */
-  #finishedInFrames = 0
 
   constructor(count: number) {
     this.#count = count
   }
 
   get finished(): boolean {
-    return this.#finished.size + this.#finishedInFrames >= this.#count
+    return this.#finished.size >= this.#count
   }
 
   /** False when the choice had finished before. */
@@ -20,14 +18,9 @@ export class Choices {
     return true
   }
 
-  finishInFrames(count: number): void {
-    this.#finishedInFrames += count
-  }
-
-  /** The choices still open, ascending; none once all are accounted for. */
+  /** The choices still open, ascending. */
   open(): number[] {
     const open: number[] = []
-    if (this.finished) return open
     for (let choice = 0; choice < this.#count; choice++) if (!this.#finished.has(choice)) open.push(choice)
     return open
   }

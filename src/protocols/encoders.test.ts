@@ -72,6 +72,7 @@ test('a chat stream: role, deltas, finish, usage, end', () => {
     choiceChunk(0, { reasoning_content: 'hm', reasoning: 'hm' }),
     choiceChunk(0, { content: 'a"\n🙂', mood: 1 }),
   ])
+  assert.equal(feed(encoder, [delta(0, {})]), '', 'tokens without text need no frame')
   assert.equal(encoder.finished, false)
   assert.deepEqual(chatChunks(feed(encoder, [{ type: 'finish', choice: 0, reason: 'stop' }])), [
     choiceChunk(0, {}, 'stop'),
@@ -153,10 +154,18 @@ test('frames pass unchanged, and frames of ours match them', () => {
     `${passed}data: {${head},"choices":[{"index":0,"delta":{"content":"x"},"logprobs":null,"finish_reason":null}]}\n\n` +
       `data: {${head},"choices":[{"index":0,"delta":{},"logprobs":null,"finish_reason":"stop"}]}\n\n`,
   )
-  const finishing = encoderFor(CHAT, { stream: true })
-  feed(finishing, [{ type: 'frame', bytes: Buffer.from(passed), tokens: 0, finishes: 1 }])
+  const finishing = encoderFor(CHAT, { stream: true, n: 2 })
+  const finish = 'data: {"choices":[{"index":1,"delta":{},"finish_reason":"stop"}]}\n\n'
+  feed(finishing, [
+    { type: 'started', answerId: 'up-1', createdS: 5 },
+    { type: 'frame', bytes: Buffer.from(finish), tokens: 0, finishes: 1 },
+  ])
+  assert.equal(finishing.finished, false)
+  assert.match(
+    Buffer.from(finishing.finishOpen('length')).toString(),
+    /^data: [^\n]*"index":0,[^\n]*"finish_reason":"length"[^\n]*\n\n$/,
+  )
   assert.equal(finishing.finished, true)
-  assert.equal(finishing.finishOpen('length').length, 0)
 })
 
 const LOGPROBS = [

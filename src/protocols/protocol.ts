@@ -30,7 +30,7 @@ export interface AnswerEncoder {
   /** The frames of a passthrough attempt, unchanged. */
   frame(event: EventOf<'frame'>): Uint8Array
   finish(choice: number, reason: FinishReason): Uint8Array
-  /** Ends every choice that has not finished. In passthrough only for requests for one choice (`choiceCount` is 1). */
+  /** Ends every choice that has not finished. */
   finishOpen(reason: FinishReason): Uint8Array
   /** What follows the last finish: the usage frame and the end mark of a stream, or the whole body. */
   complete(totals: AnswerTotals): Uint8Array

@@ -20,8 +20,8 @@ export interface StreamHead {
 export abstract class StreamEncoder implements AnswerEncoder {
   readonly contentType = 'text/event-stream'
   protected readonly choices: Choices
-  /** True once frames of the upstream's own pass: they carry what else would have to open a choice. */
-  protected passthrough = false
+  /** True once a frame of the upstream's own has passed: it will have opened the choices. */
+  protected framesPassed = false
   readonly #includeUsage: boolean
   #head: StreamHead
   /** Everything of a chunk before its `choices`; built once, so that a delta is one concatenation. */
@@ -39,13 +39,13 @@ export abstract class StreamEncoder implements AnswerEncoder {
 
   started(event: EventOf<'started'>): void {
     if (event.answerId === undefined) return
-    this.passthrough = true
     this.#head = { ...this.#head, id: event.answerId, createdS: event.createdS ?? this.#head.createdS }
     this.#prefix = ''
   }
 
   frame(event: EventOf<'frame'>): Uint8Array {
-    this.choices.finishInFrames(event.finishes)
+    this.framesPassed = true
+    if (event.finishes > 0) for (const choice of finishedChoices(event.bytes)) this.choices.finish(choice)
     return event.bytes
   }
 
@@ -86,4 +86,13 @@ export abstract class StreamEncoder implements AnswerEncoder {
     }
     return this.#prefix
   }
+}
+
+/** The choices that a frame of an upstream finishes. Such frames are one in an answer, so parsing them costs nothing. */
+function finishedChoices(bytes: Uint8Array): number[] {
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString()
+  const chunk = JSON.parse(text.slice(text.indexOf('{')))
+  const finished: number[] = []
+  for (const choice of chunk.choices) if (typeof choice.finish_reason === 'string') finished.push(choice.index ?? 0)
+  return finished
 }

@@ -1,5 +1,5 @@
 import type { FinishReason, ToolCallDelta } from '../../inference/event.ts'
-import type { EventOf } from '../protocol.ts'
+import { type EventOf, NO_BYTES } from '../protocol.ts'
 import { StreamEncoder, type StreamHead } from '../stream-encoder.ts'
 import { chatLogprobsJson } from './logprobs.ts'
 
@@ -31,6 +31,8 @@ export class ChatStreamEncoder extends StreamEncoder {
     if (event.toolCalls !== undefined && event.toolCalls.length > 0)
       fields += this.#toolCallFields(choice, event.toolCalls)
     for (const key in event.extra) fields += `,${JSON.stringify(key)}:${JSON.stringify(event.extra[key] ?? null)}`
+    // Tokens without text: a cut character, or a marker that the template hides.
+    if (fields === '' && logprobs === undefined) return NO_BYTES
     const logprobsJson = logprobs === undefined ? 'null' : `{"content":[${chatLogprobsJson(logprobs)}],"refusal":null}`
     return Buffer.from(
       `${this.#opening(choice)}${this.prefix()}{"index":${choice},"delta":{${fields.slice(1)}},"logprobs":${logprobsJson},"finish_reason":null}]}\n\n`,
@@ -43,7 +45,7 @@ export class ChatStreamEncoder extends StreamEncoder {
   }
 
   #opening(choice: number): string {
-    if (this.passthrough || this.#opened.has(choice)) return ''
+    if (this.framesPassed || this.#opened.has(choice)) return ''
     this.#opened.add(choice)
     return `${this.prefix()}{"index":${choice},"delta":{"role":"assistant","content":"","refusal":null},"logprobs":null,"finish_reason":null}]}\n\n`
   }
@@ -53,7 +55,7 @@ export class ChatStreamEncoder extends StreamEncoder {
     let json = ''
     for (const call of toolCalls) {
       const key = `${choice}:${call.index}`
-      const first = !this.#calls.has(key) && (call.name !== undefined || !this.passthrough)
+      const first = !this.#calls.has(key) && (call.name !== undefined || !this.framesPassed)
       if (first) this.#calls.add(key)
       const name = first ? `"name":${JSON.stringify(call.name ?? '')},` : ''
       const called = `{${name}"arguments":${JSON.stringify(call.arguments)}}`

@@ -1,5 +1,5 @@
 import type { FinishReason } from '../../inference/event.ts'
-import type { EventOf } from '../protocol.ts'
+import { type EventOf, NO_BYTES } from '../protocol.ts'
 import { StreamEncoder } from '../stream-encoder.ts'
 import { CompletionLogprobs } from './logprobs.ts'
 
@@ -9,6 +9,8 @@ export class CompletionStreamEncoder extends StreamEncoder {
 
   delta(event: EventOf<'delta'>): Uint8Array {
     const { choice } = event
+    const text = completionText(event)
+    if (text === '' && event.logprobs === undefined && event.extra === undefined) return NO_BYTES
     let logprobsJson = 'null'
     if (event.logprobs !== undefined) {
       let logprobs = this.#logprobs.get(choice)
@@ -21,7 +23,7 @@ export class CompletionStreamEncoder extends StreamEncoder {
     let extra = ''
     for (const key in event.extra) extra += `,${JSON.stringify(key)}:${JSON.stringify(event.extra[key] ?? null)}`
     return Buffer.from(
-      `${this.prefix()}{"index":${choice},"text":${JSON.stringify(completionText(event))},"logprobs":${logprobsJson},"finish_reason":null${extra}}]}\n\n`,
+      `${this.prefix()}{"index":${choice},"text":${JSON.stringify(text)},"logprobs":${logprobsJson},"finish_reason":null${extra}}]}\n\n`,
     )
   }
 
