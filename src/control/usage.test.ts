@@ -146,9 +146,16 @@ test('what cannot be told is refused with the cure', async () => {
 })
 
 test('interrupted requests are listed', async () => {
-  const { client, fake } = await createHarness()
+  const { client, fake, refused } = await createHarness()
   const admission = { orgId: 'org_1', keyId: 'key_1', modelId: 'm', heldNanodollars: 5_000_000n, admittedMs: NOW_MS }
   fake.admissions.push({ ...admission, requestId: 'req_b' }, { ...admission, requestId: 'req_a' })
+  await refused(
+    'GET /usage/req_a',
+    undefined,
+    404,
+    'request_not_found',
+    /A crash interrupted it, and nothing was charged/,
+  )
   const { data } = await client.listInterrupted()
   assert.deepEqual(
     data.map(each => [each.request, each.held]),

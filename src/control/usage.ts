@@ -186,12 +186,7 @@ export function usageRoutes(app: ControlApp, control: Control): void {
 
 async function story(control: Control, requestId: string): Promise<z.infer<typeof UsageStory>> {
   const settlement = await control.store.usageByRequest(requestId)
-  if (settlement === null) {
-    throw new ApiError(
-      'request_not_found',
-      `No settled request has the id "${requestId}". It may still run, or have been refused, or have failed free of charge.`,
-    )
-  }
+  if (settlement === null) throw await unsettled(control, requestId)
   const price = await control.store.priceById(settlement.priceId)
   const transfers = await control.store.transfersOf({ requestId })
   return {
@@ -200,6 +195,14 @@ async function story(control: Control, requestId: string): Promise<z.infer<typeo
     arithmetic: price === null ? null : chargeArithmetic(settlement, price),
     transfers: transfers.map(transferBody),
   }
+}
+
+async function unsettled(control: Control, requestId: string): Promise<ApiError> {
+  const interrupted = (await control.store.interrupted()).some(each => each.requestId === requestId)
+  const reason = interrupted
+    ? 'A crash interrupted it, and nothing was charged; GET /control/v1/interrupted lists such requests.'
+    : 'It may still run, or have been refused, or have failed free of charge.'
+  return new ApiError('request_not_found', `No settled request has the id "${requestId}". ${reason}`)
 }
 
 function usageFilter(query: z.output<typeof UsageFilterQuery>): UsageFilter {
