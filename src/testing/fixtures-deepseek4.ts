@@ -47,7 +47,13 @@ export function deepseek4Fixture(): GgufContent {
     { text: '｜DSML｜', kind: 'markup' },
     { text: '<think>', kind: 'markup' },
     // Likely enough that a thought ends after some dozens of tokens and an answer follows.
-    { text: '</think>', kind: 'markup', logitBias: 2 },
+    { text: '</think>', kind: 'markup', logitBias: 2.5 },
+    // What tool calls open with, and what ends an argument: likely enough that an answer given tools comes to call one, and
+    // to finish the call. The opening is two tokens, since llama.cpp ends the process over a grammar's trigger that is one
+    // token and that the chat format does not list as preserved.
+    { text: '<｜DSML｜tool', kind: 'markup', logitBias: 2, follower: '_calls>' },
+    { text: '_calls>', kind: 'markup' },
+    { text: '</｜DSML｜parameter>', kind: 'markup', logitBias: 2 },
   ])
   const weights = new WeightMaker(4)
   const streams = HYPER_CONNECTIONS * WIDTH
@@ -55,7 +61,7 @@ export function deepseek4Fixture(): GgufContent {
   const tensors: GgufTensor[] = [
     weights.embedding('token_embd.weight', WIDTH, vocabulary),
     weights.vector('output_norm.weight', [WIDTH], 1, 0),
-    weights.output('output.weight', WIDTH, vocabulary),
+    weights.output('output.weight', WIDTH, vocabulary, 0.9),
     weights.matrix('output_hc_fn.weight', [streams, HYPER_CONNECTIONS], { type: 'f32' }),
     weights.vector('output_hc_base.weight', [HYPER_CONNECTIONS], 0, 0.2),
     weights.vector('output_hc_scale.weight', [1], 0.3, 0),

@@ -1,5 +1,5 @@
 import { CHATML_TEMPLATE } from './fixtures-chat-templates.ts'
-import { buildVocabulary, TOKEN_TYPE_CODE } from './fixtures-vocabulary.ts'
+import { buildVocabulary, letterOfByte, TOKEN_TYPE_CODE } from './fixtures-vocabulary.ts'
 import { WeightMaker } from './fixtures-weights.ts'
 import type { GgufContent, GgufTensor } from './gguf-writer.ts'
 
@@ -18,12 +18,14 @@ export function llamaFixture(): GgufContent {
     { text: '<|endoftext|>', kind: 'control' },
     { text: '<|im_start|>', kind: 'control' },
     { text: '<|im_end|>', kind: 'control' },
+    // What a tool call opens with, likely enough that an answer given tools comes to call one.
+    { text: '<tool_call>', kind: 'markup', logitBias: 2, follower: letterOfByte(0x0a) },
   ])
   const weights = new WeightMaker(1)
   const tensors: GgufTensor[] = [
     weights.embedding('token_embd.weight', WIDTH, vocabulary),
     weights.vector('output_norm.weight', [WIDTH], 1, 0),
-    weights.output('output.weight', WIDTH, vocabulary),
+    weights.output('output.weight', WIDTH, vocabulary, 2),
   ]
   for (let layer = 0; layer < LAYERS; layer++) {
     const name = (part: string) => `blk.${layer}.${part}.weight`

@@ -8,6 +8,8 @@ export interface VocabularyToken {
   readonly text: string
   readonly kind: 'byte' | 'part' | 'word' | 'control' | 'markup'
   readonly logitBias: number
+  /** The text of the token that comes after this one, whatever the context. At most one token of a vocabulary has one. */
+  readonly follower?: string
 }
 
 /** Tokens in the order of their ids, and the merges in the order of their ranks. */
@@ -25,6 +27,7 @@ export interface SpecialToken {
   readonly kind: 'control' | 'markup'
   /** Unsaid, it is all but impossible. */
   readonly logitBias?: number
+  readonly follower?: string
 }
 
 /** Token types of GGUF's `tokenizer.ggml.token_type`. */
@@ -42,8 +45,11 @@ const WORDS =
   'little very after words called just where most know river wheel stone mill light turns runs under bridge green morning quiet ' +
   'through valley north wind carries grain slow deep clear café naïve 水 流れ ⚙️'
 
-/** Likelihood of what stands between words, chosen so that a string in a JSON answer closes after some dozens of tokens. */
-const PUNCTUATION_BIAS: Readonly<Record<string, number>> = { ',': 1.2, '.': 1.2, '"': 0.6, '\n': -0.5, ' ': -3 }
+/**
+ * Likelihood of what stands between words, each some percent of an answer, so that a string in a JSON answer closes after
+ * some dozens of tokens. White space is rarer than the signs of JSON, or a grammar that allows both would yield blank lines.
+ */
+const PUNCTUATION_BIAS: Readonly<Record<string, number>> = { ',': 2.5, '.': 2.5, '"': 2.5, '\n': -4, '\t': -9, ' ': -6 }
 
 /** The vocabulary with `specials` behind the bytes and the words. Always the same for the same specials. */
 export function buildVocabulary(specials: readonly SpecialToken[]): Vocabulary {
@@ -67,7 +73,7 @@ export function buildVocabulary(specials: readonly SpecialToken[]): Vocabulary {
       add(words.has(text) ? { text, kind: 'word', logitBias: 0 } : { text, kind: 'part', logitBias: NEVER })
     }
   }
-  for (const { text, kind, logitBias } of specials) add({ text, kind, logitBias: logitBias ?? NEVER })
+  for (const special of specials) add({ ...special, logitBias: special.logitBias ?? NEVER })
   return {
     tokens,
     merges,
@@ -83,8 +89,9 @@ function byteBias(byte: number): number {
   const character = String.fromCharCode(byte)
   const chosen = PUNCTUATION_BIAS[character]
   if (chosen !== undefined) return chosen
+  if ('{}[]:0123456789'.includes(character)) return -3
   // Printable ASCII stays in reach of a grammar; half of a character of UTF-8 does not.
-  return byte > 0x20 && byte < 0x7f ? -9 : NEVER
+  return byte > 0x20 && byte < 0x7f ? -5 : NEVER
 }
 
 /** The text's bytes of UTF-8, each as the letter that stands for it in a byte-level vocabulary. */
@@ -96,7 +103,7 @@ function lettersOf(text: string): string {
  * The letter that stands for a byte in a byte-level BPE vocabulary, as GPT-2 defined it: printable Latin-1 stands for itself,
  * and the other bytes, in order, for the characters from U+0100 on (a space becomes U+0120).
  */
-function letterOfByte(byte: number): string {
+export function letterOfByte(byte: number): string {
   return LETTERS[byte] as string
 }
 

@@ -6,10 +6,18 @@ import type { GgufTensor } from './gguf-writer.ts'
  *
  * A plain random model would end its answer at once, or emit halves of characters. So dimension 0 of the residual stream is
  * kept for a constant: each embedding holds it, no layer writes to it, and the output matrix turns it into a bias per token.
+ * Dimension 1 is kept for a mark in the same way: a token that has a follower sets it, and it makes that follower certain.
  */
 
 /** Size of the constant in dimension 0 of every embedding, whose other entries have a standard deviation of 1. */
 const CONSTANT = 4
+
+/** Size of the mark in dimension 1, and the logit that it gives the follower. */
+const MARK = 8
+const FOLLOWER_LOGIT = 40
+
+/** Dimensions of the residual stream that no layer writes to. */
+const RESERVED = 2
 
 /** Standard deviation of the logits that the weights make, beside the bias: enough to vary, too little to defeat the bias. */
 const LOGIT_DEVIATION = 1.6
@@ -32,12 +40,13 @@ export class WeightMaker {
     return tensor(name, options.type ?? 'f16', shape, () => this.#draw(name, shape, deviation))
   }
 
-  /** A matrix that writes to the residual stream: as {@link matrix}, but its output 0 is zero. */
+  /** A matrix that writes to the residual stream: as {@link matrix}, but it leaves the reserved dimensions alone. */
   writer(name: string, shape: readonly [number, number, ...number[]], gain: number): GgufTensor {
     const [inputs, outputs] = shape
     return tensor(name, 'f16', shape, () => {
       const values = this.#draw(name, shape, gain / Math.sqrt(inputs))
-      for (let start = 0; start < values.length; start += inputs * outputs) values.fill(0, start, start + inputs)
+      for (let start = 0; start < values.length; start += inputs * outputs)
+        values.fill(0, start, start + RESERVED * inputs)
       return values
     })
   }
@@ -47,25 +56,38 @@ export class WeightMaker {
     return tensor(name, 'f32', shape, () => this.#draw(name, shape, deviation).map(value => value + mean))
   }
 
-  /** Token embeddings, with the constant in dimension 0. */
+  /** Token embeddings, with the constant and the mark. */
   embedding(name: string, width: number, vocabulary: Vocabulary): GgufTensor {
     const shape = [width, vocabulary.tokens.length]
     return tensor(name, 'f16', shape, () => {
       const values = this.#draw(name, shape, 1)
-      for (let start = 0; start < values.length; start += width) values[start] = CONSTANT
+      vocabulary.tokens.forEach(({ follower }, id) => {
+        values[id * width] = CONSTANT
+        values[id * width + 1] = follower === undefined ? 0 : MARK
+      })
       return values
     })
   }
 
-  /** The output matrix, whose dimension 0 holds the bias per token. */
-  output(name: string, width: number, vocabulary: Vocabulary): GgufTensor {
+  /**
+   * The output matrix, which reads the bias per token off the constant, and the follower off the mark. `constantLeft` is what the final norm leaves of the
+   * constant: the less, the more the layers write. It was chosen by the share of quotation marks that a model then emits.
+   */
+  output(name: string, width: number, vocabulary: Vocabulary, constantLeft: number): GgufTensor {
     const shape = [width, vocabulary.tokens.length]
     return tensor(name, 'f16', shape, () => {
       const values = this.#draw(name, shape, LOGIT_DEVIATION / Math.sqrt(width))
-      // What the final norm leaves of the constant is about half of it: the layers double the stream's size.
-      vocabulary.tokens.forEach(({ logitBias }, id) => {
-        values[id * width] = logitBias / (CONSTANT / 2)
+      vocabulary.tokens.forEach(({ kind, logitBias }, id) => {
+        // Only words take part in chance: what stands between them keeps its likelihood in every context, so that a string
+        // in a JSON answer is sure to close.
+        if (kind !== 'word') values.fill(0, id * width, (id + 1) * width)
+        values[id * width] = logitBias / constantLeft
+        values[id * width + 1] = 0
       })
+      const markLeft = (MARK / CONSTANT) * constantLeft
+      for (const { follower } of vocabulary.tokens) {
+        if (follower !== undefined) values[vocabulary.idOf(follower) * width + 1] = FOLLOWER_LOGIT / markLeft
+      }
       return values
     })
   }
