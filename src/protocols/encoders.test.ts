@@ -4,11 +4,10 @@ import { ApiError } from '../errors.ts'
 import type { InferenceEvent } from '../inference/event.ts'
 import type { JsonObject } from '../inference/request.ts'
 import { USAGE_ABSENT, type Usage } from '../inference/usage.ts'
+import { OPENAI_CHAT as CHAT } from './openai-chat/codec.ts'
+import { OPENAI_COMPLETIONS as COMPLETIONS } from './openai-completions/codec.ts'
 import type { AnswerEncoder, AnswerTotals, ProtocolCodec } from './protocol.ts'
-import { PROTOCOL_ROUTES } from './protocols.ts'
 
-const CHAT = PROTOCOL_ROUTES.get('/chat/completions') as ProtocolCodec
-const COMPLETIONS = PROTOCOL_ROUTES.get('/completions') as ProtocolCodec
 const USAGE: Usage = {
   inputTokens: 10,
   inputSource: 'reported',
@@ -155,7 +154,7 @@ test('frames pass unchanged, and frames of ours match them', () => {
       `data: {${head},"choices":[{"index":0,"delta":{},"logprobs":null,"finish_reason":"stop"}]}\n\n`,
   )
   const finishing = encoderFor(CHAT, { stream: true, n: 2 })
-  const finish = 'data: {"choices":[{"index":1,"delta":{},"finish_reason":"stop"}]}\n\n'
+  const finish = ': {\ndata: {"choices":[{"index":1,"delta":{},"finish_reason":"stop"}]}\nid: 7\n\n'
   feed(finishing, [
     { type: 'started', answerId: 'up-1', createdS: 5 },
     { type: 'frame', bytes: Buffer.from(finish), tokens: 0, finishes: 1 },

@@ -45,6 +45,6 @@ test('one object serves the clients of four dialects', () => {
 })
 
 test('a model without a price is listed without one', () => {
-  const model = modelObject(MODEL, null)
+  const model = modelObject(MODEL, undefined)
   assert.equal(model.pricing, null)
 })

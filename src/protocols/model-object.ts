@@ -5,9 +5,9 @@ import { picodollarsToDecimal, picodollarsToDollarsPerMillion } from '../wire/de
 /**
  * A model as `GET /v1/models` lists it: one object that OpenAI's, vLLM's (`max_model_len`), OpenRouter's (`pricing`, in
  * dollars per token as decimal strings) and DeepInfra's (`metadata`, in dollars per million tokens) clients can all
- * read. `price` is the one in force; null when the model is not for sale now.
+ * read. `price` is the one in force; undefined when the model is not for sale now.
  */
-export function modelObject(model: Model, price: Price | null): JsonObject {
+export function modelObject(model: Model, price: Price | undefined): JsonObject {
   const { capabilities } = model
   return {
     id: model.id,
@@ -22,12 +22,12 @@ export function modelObject(model: Model, price: Price | null): JsonObject {
     context_length: model.contextTokens,
     max_model_len: model.contextTokens,
     max_output_tokens: model.outputTokensMax,
-    pricing: price === null ? null : pricingPerToken(price),
+    pricing: price === undefined ? null : pricingPerToken(price),
     metadata: {
       description: model.name,
       context_length: model.contextTokens,
       max_tokens: model.outputTokensMax,
-      pricing: price === null ? null : pricingPerMillion(price),
+      pricing: price === undefined ? null : pricingPerMillion(price),
       tags: Object.entries(capabilities).flatMap(([name, can]) => (can ? [name] : [])),
     },
     capabilities: { ...capabilities },

@@ -1,5 +1,7 @@
 import type { ApiError } from '../errors.ts'
 import type { FinishReason } from '../inference/event.ts'
+import { assert } from '../std/assert.ts'
+import { SseParser } from '../wire/sse-parser.ts'
 import { SSE_DONE, sseFrame } from '../wire/sse-writer.ts'
 import { Choices } from './choices.ts'
 import { type AnswerEncoder, type AnswerTotals, type EventOf, NO_BYTES } from './protocol.ts'
@@ -89,9 +91,11 @@ export abstract class StreamEncoder implements AnswerEncoder {
 }
 
 /** The choices that a frame of an upstream finishes. Such frames are one in an answer, so parsing them costs nothing. */
-function finishedChoices(bytes: Uint8Array): number[] {
-  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString()
-  const chunk = JSON.parse(text.slice(text.indexOf('{')))
+function finishedChoices(frame: Uint8Array): number[] {
+  const parser = new SseParser({ frameBytesMax: frame.byteLength })
+  parser.push(frame)
+  assert(parser.next(), 'a frame event holds a whole frame')
+  const chunk = JSON.parse(parser.dataBytes.toString('utf8', parser.dataStart, parser.dataEnd))
   const finished: number[] = []
   for (const choice of chunk.choices) if (typeof choice.finish_reason === 'string') finished.push(choice.index ?? 0)
   return finished

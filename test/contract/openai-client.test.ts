@@ -20,7 +20,7 @@ function clientThatReads(file: string): OpenAI {
 for (const file of globSync('*/*/case.json', { cwd: ROOT }).sort()) {
   const folder = dirname(join(ROOT, file))
   const spec = JSON.parse(readFileSync(join(ROOT, file), 'utf8'))
-  const chat = spec.path === '/chat/completions'
+  const chat = spec.protocol === 'openai-chat'
   for (const mode of ['passthrough', 'decoded']) {
     test(`${dirname(file)}, ${mode}`, async () => {
       const client = clientThatReads(join(folder, `client.${mode}.sse`))

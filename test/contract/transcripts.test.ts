@@ -7,7 +7,7 @@ import type { InferenceEvent, UpstreamFailure } from '../../src/inference/event.
 import type { JsonObject } from '../../src/inference/request.ts'
 import { USAGE_ABSENT, type Usage } from '../../src/inference/usage.ts'
 import { choiceCount } from '../../src/protocols/protocol.ts'
-import { PROTOCOL_ROUTES } from '../../src/protocols/protocols.ts'
+import { PROTOCOLS } from '../../src/protocols/protocols.ts'
 import { OpenAiStreamDecoder } from '../../src/upstreams/dialects/openai/stream-decoder.ts'
 
 /*
@@ -17,7 +17,7 @@ import { OpenAiStreamDecoder } from '../../src/upstreams/dialects/openai/stream-
  */
 
 interface Case {
-  readonly path: string
+  readonly protocol: string
   readonly publicModel: string
   readonly body: JsonObject
 }
@@ -33,8 +33,8 @@ const ROOT = join(import.meta.dirname, 'transcripts')
 const CREATED_S = 1_763_900_000
 
 function run(spec: Case, chunks: readonly Uint8Array[], passthrough: boolean, stream: boolean): Outcome {
-  const codec = PROTOCOL_ROUTES.get(spec.path)
-  assert.ok(codec !== undefined, spec.path)
+  const codec = PROTOCOLS.find(each => each.protocol === spec.protocol)
+  assert.ok(codec !== undefined, spec.protocol)
   const request = codec.decode(Buffer.from(JSON.stringify({ ...spec.body, stream })), 'req_TRANSCRIPT')
   const encoder = codec.encoder(request, spec.publicModel, CREATED_S)
   const decoder = new OpenAiStreamDecoder({ passthrough, publicModel: spec.publicModel, choices: choiceCount(request) })
