@@ -86,6 +86,11 @@ test('entries are saved into and removed from the home, and what people wrote th
   assert.equal(loadCatalogue(home.path).find('tiny'), undefined)
   assert.equal(loadCatalogue(home.path).find('second')?.name, 'Tiny')
 
+  const operatorFile = path.join(home.path, 'operator.yaml')
+  await writeFile(operatorFile, 'models: [{ id: second, name: Of the operator }]\n')
+  assert.equal(loadCatalogue(home.path, operatorFile).find('second')?.name, 'Of the operator')
+  assert.throws(() => loadCatalogue(home.path, '/nonexistent/c.yaml'), /c\.yaml: ENOENT/)
+
   await writeFile(file, '# nothing yet\n')
   await saveUserEntry(home.path, TINY)
   assert.equal(loadCatalogue(home.path).find('tiny')?.name, 'Tiny')

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 import { parseDocument } from 'yaml'
 import type { z } from 'zod'
@@ -32,22 +32,18 @@ export function userCatalogueFile(home: string): string {
 }
 
 /**
- * The catalogue that came with the program, with the installation's own laid over it: an entry with the same id
- * replaces the fields that it names, any other is added.
+ * The catalogue that came with the program, with `catalogue.yaml` of the home (where `pull` writes what it did not
+ * know) and then the operator's file laid over it: an entry with the same id replaces the fields that it names, any
+ * other is added.
  *
- * @param userFile `null`: `catalogue.yaml` of the home, where it is there; a path: that file, which has to be there.
+ * @param operatorFile a file that has to be there, or null for none.
  * @throws ModelError `bad_catalogue` with a line for everything that is wrong.
  */
-export function loadCatalogue(home: string, userFile: string | null = null): Catalogue {
-  const sources: CatalogueSource[] = [{ name: OWN_CATALOGUE_FILE, text: readCatalogueFile(OWN_CATALOGUE_FILE) }]
-  const file = userFile ?? userCatalogueFile(home)
-  try {
-    sources.push({ name: file, text: readFileSync(file, 'utf8') })
-  } catch (error) {
-    const absent = (error as NodeJS.ErrnoException).code === 'ENOENT'
-    if (userFile !== null || !absent)
-      throw new ModelError('bad_catalogue', `${file}: ${(error as Error).message}`, error)
-  }
+export function loadCatalogue(home: string, operatorFile: string | null = null): Catalogue {
+  const sources = [readCatalogueFile(OWN_CATALOGUE_FILE)]
+  const homeFile = userCatalogueFile(home)
+  if (existsSync(homeFile)) sources.push(readCatalogueFile(homeFile))
+  if (operatorFile !== null && path.resolve(operatorFile) !== homeFile) sources.push(readCatalogueFile(operatorFile))
   return parseCatalogue(sources)
 }
 
@@ -109,9 +105,9 @@ export function licenseText(license: CatalogueEntry['license']): string {
   return typeof license === 'string' ? license : `${license.name} (${license.url})`
 }
 
-function readCatalogueFile(file: string): string {
+function readCatalogueFile(file: string): CatalogueSource {
   try {
-    return readFileSync(file, 'utf8')
+    return { name: file, text: readFileSync(file, 'utf8') }
   } catch (error) {
     throw new ModelError('bad_catalogue', `${file}: ${(error as Error).message}`, error)
   }
