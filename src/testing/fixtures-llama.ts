@@ -18,8 +18,10 @@ export function llamaFixture(): GgufContent {
     { text: '<|endoftext|>', kind: 'control' },
     { text: '<|im_start|>', kind: 'control' },
     { text: '<|im_end|>', kind: 'control' },
-    // What a tool call opens with, likely enough that an answer given tools comes to call one.
+    // What a tool call opens with, likely enough that an answer given tools comes to call one, and what closes it, after
+    // which the answer ends.
     { text: '<tool_call>', kind: 'markup', logitBias: 2, follower: letterOfByte(0x0a) },
+    { text: '</tool_call>', kind: 'markup', logitBias: -3, follower: '<|im_end|>' },
   ])
   const weights = new WeightMaker(1)
   const tensors: GgufTensor[] = [

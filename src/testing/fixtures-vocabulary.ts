@@ -8,7 +8,7 @@ export interface VocabularyToken {
   readonly text: string
   readonly kind: 'byte' | 'part' | 'word' | 'control' | 'markup'
   readonly logitBias: number
-  /** The text of the token that comes after this one, whatever the context. At most one token of a vocabulary has one. */
+  /** The text of the token that all but surely comes after this one. At most two tokens of a vocabulary have one. */
   readonly follower?: string
 }
 

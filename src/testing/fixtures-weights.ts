@@ -6,18 +6,19 @@ import type { GgufTensor } from './gguf-writer.ts'
  *
  * A plain random model would end its answer at once, or emit halves of characters. So dimension 0 of the residual stream is
  * kept for a constant: each embedding holds it, no layer writes to it, and the output matrix turns it into a bias per token.
- * Dimension 1 is kept for a mark in the same way: a token that has a follower sets it, and it makes that follower certain.
+ * Dimensions 1 and 2 are kept for marks in the same way: a token that has a follower sets one, and it makes that follower
+ * all but certain.
  */
 
 /** Size of the constant in dimension 0 of every embedding, whose other entries have a standard deviation of 1. */
 const CONSTANT = 4
 
-/** Size of the mark in dimension 1, and the logit that it gives the follower. */
+/** Size of a mark, and the logit that it gives the follower. */
 const MARK = 8
 const FOLLOWER_LOGIT = 40
 
 /** Dimensions of the residual stream that no layer writes to. */
-const RESERVED = 2
+const RESERVED = 3
 
 /** Standard deviation of the logits that the weights make, beside the bias: enough to vary, too little to defeat the bias. */
 const LOGIT_DEVIATION = 1.6
@@ -56,21 +57,22 @@ export class WeightMaker {
     return tensor(name, 'f32', shape, () => this.#draw(name, shape, deviation).map(value => value + mean))
   }
 
-  /** Token embeddings, with the constant and the mark. */
+  /** Token embeddings, with the constant and the marks. */
   embedding(name: string, width: number, vocabulary: Vocabulary): GgufTensor {
     const shape = [width, vocabulary.tokens.length]
     return tensor(name, 'f16', shape, () => {
       const values = this.#draw(name, shape, 1)
-      vocabulary.tokens.forEach(({ follower }, id) => {
+      vocabulary.tokens.forEach((_, id) => {
         values[id * width] = CONSTANT
-        values[id * width + 1] = follower === undefined ? 0 : MARK
+        values.fill(0, id * width + 1, id * width + RESERVED)
       })
+      for (const { dimension, id } of marks(vocabulary)) values[id * width + dimension] = MARK
       return values
     })
   }
 
   /**
-   * The output matrix, which reads the bias per token off the constant, and the follower off the mark. `constantLeft` is what the final norm leaves of the
+   * The output matrix, which reads the bias per token off the constant, and the followers off the marks. `constantLeft` is what the final norm leaves of the
    * constant: the less, the more the layers write. It was chosen by the share of quotation marks that a model then emits.
    */
   output(name: string, width: number, vocabulary: Vocabulary, constantLeft: number): GgufTensor {
@@ -82,11 +84,11 @@ export class WeightMaker {
         // in a JSON answer is sure to close.
         if (kind !== 'word') values.fill(0, id * width, (id + 1) * width)
         values[id * width] = logitBias / constantLeft
-        values[id * width + 1] = 0
+        values.fill(0, id * width + 1, id * width + RESERVED)
       })
       const markLeft = (MARK / CONSTANT) * constantLeft
-      for (const { follower } of vocabulary.tokens) {
-        if (follower !== undefined) values[vocabulary.idOf(follower) * width + 1] = FOLLOWER_LOGIT / markLeft
+      for (const { dimension, followerId } of marks(vocabulary)) {
+        values[followerId * width + dimension] = FOLLOWER_LOGIT / markLeft
       }
       return values
     })
@@ -121,6 +123,16 @@ export class WeightMaker {
     for (let index = 0; index < values.length; index++) values[index] = (next() - 0.5) * width
     return values
   }
+}
+
+/** The dimension that each token with a follower marks. */
+function marks(vocabulary: Vocabulary): { dimension: number; id: number; followerId: number }[] {
+  const found = vocabulary.tokens.flatMap(({ follower }, id) =>
+    follower === undefined ? [] : { id, followerId: vocabulary.idOf(follower) },
+  )
+  if (found.length >= RESERVED)
+    throw new Error(`${found.length} tokens have a follower; there are dimensions for ${RESERVED - 1}`)
+  return found.map((mark, index) => ({ ...mark, dimension: index + 1 }))
 }
 
 function tensor(name: string, type: 'f16' | 'f32', shape: readonly number[], values: () => Float32Array): GgufTensor {
