@@ -26,7 +26,9 @@ Examples:
 
 /** Runs the command line and gives the exit code. Never throws. */
 export async function run(argv: readonly string[], io: Io): Promise<number> {
-  const name = subcommandName(argv)
+  const [first = null, second = null] = words(argv)
+  // "help keys" shows what "keys --help" does.
+  const name = first === 'help' ? second : first
   const entry = COMMANDS.find(each => each.name === name)
   try {
     const program = await buildProgram(io, entry ?? null)
@@ -35,7 +37,7 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
         program.outputHelp()
         return EXIT.ok
       }
-    } else if (entry === undefined && name !== 'help') {
+    } else if (entry === undefined) {
       const near = nearest(
         name,
         COMMANDS.map(each => each.name),
@@ -102,12 +104,7 @@ export async function buildProgram(io: Io, wanted: CommandEntry | null): Promise
   return program
 }
 
-/** The first word that is neither a flag nor the value of one; null when there is none. */
-function subcommandName(argv: readonly string[]): string | null {
-  for (let index = 0; index < argv.length; index++) {
-    const word = argv[index] as string
-    if (VALUE_FLAGS.has(word)) index++
-    else if (!word.startsWith('-')) return word
-  }
-  return null
+/** The words that are neither flags nor values of the global ones; the first is the subcommand. */
+function words(argv: readonly string[]): string[] {
+  return argv.filter((word, index) => !word.startsWith('-') && !VALUE_FLAGS.has(argv[index - 1] ?? ''))
 }

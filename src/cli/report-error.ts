@@ -1,6 +1,5 @@
 import { CommanderError } from 'commander'
 import { ConfigError, issueLine } from '../config/config-error.ts'
-import { ERRORS } from '../errors.ts'
 import { CliError, EXIT, type ExitCode } from './cli-error.ts'
 import { printable, type Style } from './output/style.ts'
 
@@ -11,6 +10,13 @@ export interface ErrorReport {
   readonly exitCode: ExitCode
   /** The row of the table of errors, when the control plane answered one. */
   readonly code: string | null
+}
+
+/** The control plane's messages say what to do in its own terms; these are commands for the same. */
+const CONTROL_CURES: Readonly<Record<string, string>> = {
+  model_not_found: 'See: npx headrace models',
+  request_not_found: 'See: npx headrace usage',
+  invalid_operator_token: 'Restart the server: the operator token of the home was changed while it ran.',
 }
 
 /** What any error of a subcommand means to the one who typed it. */
@@ -38,13 +44,8 @@ export function reportOf(error: unknown, helpCommand: string): ErrorReport {
     return report(error.message, 'Stop the process that has it, or name another home with --home.', EXIT.unreachable)
   }
   if (error.name === 'ControlError') {
-    const code = (error as { code?: string }).code ?? null
-    return report(
-      error.message,
-      code !== null && code in ERRORS ? ERRORS[code as keyof typeof ERRORS].cure : '',
-      EXIT.failed,
-      code,
-    )
+    const code = (error as { code?: string }).code ?? ''
+    return report(error.message, CONTROL_CURES[code] ?? '', EXIT.failed, code)
   }
   if (error.name === 'AbortError') return report('Interrupted.', '', EXIT.interrupted)
   return report(error.message, '', EXIT.failed)
