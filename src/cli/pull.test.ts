@@ -20,6 +20,7 @@ const ENTRY: CatalogueEntry = {
   outputTokensMax: 1024,
   license: { name: 'Acme licence', url: 'https://acme.example/licence' },
   capabilities: { chat: true, completion: true, tools: false, reasoning: false, jsonSchema: true, logprobs: true },
+  sampling: {},
   price: { input: '0.10', cachedInput: '0.02', output: '0.40' },
   file: { name: 'small.gguf', bytes: 3_000_000, sha256: 'ab'.repeat(32), sources: [] },
 }
@@ -83,7 +84,7 @@ test('pull puts a model of the catalogue on the list, with its price', async () 
   assert.equal(spec, 'acme/small')
   assert.equal(options.home, '/home/ada/.headrace')
   const model = await cli.harness.client.getModel('acme/small')
-  assert.deepEqual(model.targets, [{ upstream: 'engine:acme/small', upstream_model: 'small.gguf' }])
+  assert.deepEqual(model.targets, [{ upstream: 'engine', upstream_model: 'acme/small' }])
   assert.deepEqual(
     [model.license, model.output_tokens_max, model.capabilities.json_schema, model.price?.cached_input],
     ['Acme licence', 1024, true, '0.02'],

@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import { engineTarget } from '../config/engine-target.ts'
+import { ENGINE_UPSTREAM_ID } from '../config/engine-upstream-id.ts'
 import type { ControlClient } from '../control/client.ts'
 import type { CatalogueEntry, CataloguePrice } from '../models/catalogue.ts'
 import type { PulledModel, PullOptions } from '../models/pull.ts'
@@ -108,7 +108,7 @@ async function pull(session: Session, spec: string, flags: PullFlags, pullModel:
 /** Puts the model on the list. A price that the operator set before stays, unless another was given now. */
 async function offer(client: ControlClient, pulled: PulledModel, price: CataloguePrice | null) {
   const { entry } = pulled
-  const model = await client.putModel(entry.id, modelPut(entry, pulled.file.name))
+  const model = await client.putModel(entry.id, modelPut(entry))
   const wanted = price ?? (model.price === null ? entry.price : null)
   if (wanted === null) return model
   await client.setPrice(entry.id, { input: wanted.input, cached_input: wanted.cachedInput, output: wanted.output })
@@ -116,7 +116,7 @@ async function offer(client: ControlClient, pulled: PulledModel, price: Catalogu
 }
 
 /** A catalogue entry as the control plane takes it. */
-export function modelPut(entry: CatalogueEntry, fileName: string): Parameters<ControlClient['putModel']>[1] {
+export function modelPut(entry: CatalogueEntry): Parameters<ControlClient['putModel']>[1] {
   const { jsonSchema, ...capabilities } = entry.capabilities
   return {
     name: entry.name,
@@ -126,7 +126,7 @@ export function modelPut(entry: CatalogueEntry, fileName: string): Parameters<Co
     context_tokens: entry.contextTokens,
     output_tokens_max: entry.outputTokensMax,
     capabilities: { ...capabilities, json_schema: jsonSchema },
-    targets: [engineTarget(entry.id, fileName)],
+    targets: [{ upstream: ENGINE_UPSTREAM_ID, upstream_model: entry.id }],
   }
 }
 

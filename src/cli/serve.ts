@@ -8,7 +8,7 @@ import { createProgress } from './output/progress.ts'
 import { printable } from './output/style.ts'
 import type { RunningServer } from './serve-types.ts'
 import { openSession, type Session } from './session.ts'
-import { type StartTimes, watchStart } from './start-watch.ts'
+import { type StartTimes, type StartView, watchStart } from './start-watch.ts'
 import { versionText } from './version-text.ts'
 
 /**
@@ -45,20 +45,10 @@ Examples:
 }
 
 async function serve(session: Session, config: Config, quiet: boolean): Promise<ExitCode> {
-  const { io, style } = session
+  const { io } = session
   const talk = !quiet && !session.json
-  const progress = talk
-    ? createProgress({
-        write: session.print,
-        isTerminal: io.stdout.isTTY === true,
-        columns: io.stdout.columns ?? 80,
-        monotonicMs: io.monotonicMs,
-        style,
-      })
-    : null
-  const watch = watchStart(io.monotonicMs, progress, (line, kind) => {
-    if (talk) session.print(`${kind === 'note' ? printable(line) : style.dim(printable(line))}\n`)
-  })
+  const view = talk ? startView(session) : null
+  const watch = watchStart(io.monotonicMs, view)
   const stopping = stopOnSignal(session, talk)
   try {
     const { serve: start } = await io.compose()
@@ -68,12 +58,15 @@ async function serve(session: Session, config: Config, quiet: boolean): Promise<
       return EXIT.interrupted
     }
     stopping.running(server)
-    announce(session, config, server, watch.finish(), quiet)
+    const times = watch.finish()
+    view?.clear()
+    announce(session, config, server, times, quiet)
     await server.closed
     if (talk) session.print('Stopped.\n')
     return stopping.forced() ? EXIT.interrupted : EXIT.ok
   } catch (error) {
-    progress?.end()
+    view?.progress.end()
+    view?.clear()
     if (stopping.startSignal.aborted) return EXIT.interrupted
     throw portError(error, config)
   } finally {
@@ -82,7 +75,8 @@ async function serve(session: Session, config: Config, quiet: boolean): Promise<
 }
 
 function announce(session: Session, config: Config, server: RunningServer, times: StartTimes, quiet: boolean): void {
-  const offered = server.models.find(model => model.id === config.models.default) ?? server.models[0]
+  const ready = server.models.filter(model => model.state === 'ready')
+  const offered = ready.find(model => model.id === config.models.default) ?? ready[0]
   const report: StartReport = {
     version: versionText(),
     home: config.home,
@@ -96,6 +90,27 @@ function announce(session: Session, config: Config, server: RunningServer, times
   else if (!quiet) session.print(renderBanner(report, session.style))
   // Nobody could learn the key later.
   else if (server.firstRun !== null) session.print(`${server.firstRun.secret}\n`)
+}
+
+/** On a terminal one line tells what is being done, and goes away; elsewhere only downloads and notes are told. */
+function startView(session: Session): StartView & { clear(): void } {
+  const { io, style } = session
+  const isTerminal = io.stdout.isTTY === true
+  const columns = io.stdout.columns ?? 80
+  const clear = () => {
+    if (isTerminal) session.print('\r\x1b[K')
+  }
+  return {
+    clear,
+    phase(text) {
+      if (isTerminal) session.print(`\r\x1b[K${style.dim(printable(text).slice(0, columns - 1))}`)
+    },
+    note(text) {
+      clear()
+      session.print(`${style.yellow('note:')} ${text.split('\n').map(printable).join('\n      ')}\n`)
+    },
+    progress: createProgress({ write: session.print, isTerminal, columns, monotonicMs: io.monotonicMs, style }),
+  }
 }
 
 interface Stopping {

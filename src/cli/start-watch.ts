@@ -15,55 +15,65 @@ export interface StartWatch {
   finish(): StartTimes
 }
 
+/** Where the events are shown. */
+export interface StartView {
+  /** What is being done now; the next one takes its place. */
+  phase(text: string): void
+  /** One sentence to be read. */
+  note(text: string): void
+  readonly progress: Progress
+}
+
 /** The phase in which a download is prepared, runs, and is unpacked; its time counts as downloading. */
 const DOWNLOAD_PHASE = 'download'
 
-/**
- * `show` gets a line for each phase and note; the progress gets the bytes. A download begins with its phase, or with its
- * first bytes, and ends when the next phase begins.
- */
-export function watchStart(
-  monotonicMs: () => number,
-  progress: Progress | null,
-  show: (line: string, kind: 'phase' | 'note') => void,
-): StartWatch {
+const PHASE_TEXT: Readonly<Record<string, string>> = {
+  store: 'Opening the ledger',
+  model: 'Looking for the model',
+  download: 'Fetching',
+  listen: 'Opening the port',
+  engine: 'Loading the model',
+}
+
+/** A download begins with its phase, or with its first bytes, and ends when the next phase begins. */
+export function watchStart(monotonicMs: () => number, view: StartView | null): StartWatch {
   const startMs = monotonicMs()
-  const sources = new Map<string, { source: string; from: number; bytes: number }>()
+  const downloads = new Map<string, { model: string; source: string; bytes: number }>()
   let downloadSinceMs: number | null = null
   let downloadingMs = 0
-  const leaveDownload = (nowMs: number) => {
-    if (downloadSinceMs !== null) downloadingMs += nowMs - downloadSinceMs
+  const leaveDownload = () => {
+    if (downloadSinceMs !== null) downloadingMs += monotonicMs() - downloadSinceMs
     downloadSinceMs = null
   }
   return {
     onEvent(event) {
       if (event.type === 'download') {
+        const { model, source, bytesDone, bytesTotal } = event
         downloadSinceMs ??= monotonicMs()
-        const seen = sources.get(event.model)
-        // What an earlier try had fetched already is not fetched again.
-        if (seen?.source !== event.source)
-          sources.set(event.model, { source: event.source, from: event.bytesDone, bytes: 0 })
-        else seen.bytes = Math.max(seen.bytes, event.bytesDone - seen.from)
-        progress?.update(event.model, event.bytesDone, event.bytesTotal)
+        const earlier = downloads.get(model)
+        // Of several sources that are tried in turn, the last one brought the model.
+        downloads.set(model, {
+          model,
+          source,
+          bytes: earlier?.source === source ? Math.max(earlier.bytes, bytesDone) : bytesDone,
+        })
+        view?.progress.update(model, bytesDone, bytesTotal)
         return
       }
-      progress?.end()
+      view?.progress.end()
       if (event.type === 'note') {
-        show(event.message, 'note')
+        view?.note(event.message)
         return
       }
-      leaveDownload(monotonicMs())
+      leaveDownload()
       if (event.name === DOWNLOAD_PHASE) downloadSinceMs = monotonicMs()
-      show(event.detail ?? event.name, 'phase')
+      const text = PHASE_TEXT[event.name] ?? event.name
+      view?.phase(event.detail === undefined ? text : `${text}: ${event.detail}`)
     },
     finish() {
-      progress?.end()
-      const nowMs = monotonicMs()
-      leaveDownload(nowMs)
-      const downloads = [...sources].flatMap(([model, { source, bytes }]) =>
-        bytes > 0 ? [{ model, source, bytes }] : [],
-      )
-      return { downloads, downloadingMs, otherMs: nowMs - startMs - downloadingMs }
+      view?.progress.end()
+      leaveDownload()
+      return { downloads: [...downloads.values()], downloadingMs, otherMs: monotonicMs() - startMs - downloadingMs }
     },
   }
 }

@@ -322,6 +322,11 @@ checkRefused(
   `${FILE}:4: upstreams.0.baseUrl is "http://10.0.0.7:8000/v1", an address inside this machine or network; if that is meant, set allowPrivate: true for this upstream`,
 )
 checkRefused(
+  'an upstream that takes the name of the engine',
+  { file: UPSTREAM.replace('id: vllm', 'id: engine') },
+  `${FILE}:3: upstreams.0.id is "engine", which is the embedded engine; choose another`,
+)
+checkRefused(
   'a price that is not one',
   { file: UPSTREAM.replace('1.30', '"-1"') },
   `${FILE}:7: upstreams.0.models.0.price.input is "-1"; allowed: a decimal such as "1.30", 0 or more, at most 6 places`,

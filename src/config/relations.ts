@@ -1,4 +1,5 @@
 import { BlockList, isIP } from 'node:net'
+import { ENGINE_UPSTREAM_ID } from './engine-upstream-id.ts'
 import { homeTooLong } from './home-paths.ts'
 import type { Config } from './schema.ts'
 
@@ -46,6 +47,11 @@ export function contradictions(config: Config): Relation[] {
       !upstreamIds.has(upstream.id),
       `${path}.id`,
       `is ${JSON.stringify(upstream.id)} a second time: usage and metrics tell upstreams apart by id; rename one`,
+    )
+    demand(
+      upstream.id !== ENGINE_UPSTREAM_ID,
+      `${path}.id`,
+      `is "${ENGINE_UPSTREAM_ID}", which is the embedded engine; choose another`,
     )
     upstreamIds.add(upstream.id)
     demand(
