@@ -1,5 +1,16 @@
+import { createRequire } from 'node:module'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import type * as Library from '@fugood/llama.node'
 import type { ModelInfo } from '@fugood/llama.node'
-import { loadModel } from '@fugood/llama.node'
+
+/** The binding's package: the one that came along, or one that the operator installed elsewhere for a GPU build. */
+export async function importLibrary(libraryDir: string | undefined): Promise<typeof Library> {
+  const name = '@fugood/llama.node'
+  if (libraryDir === undefined) return import(name)
+  const found = createRequire(join(libraryDir, 'package.json')).resolve(name)
+  return import(pathToFileURL(found).href)
+}
 
 /** The part of the binding's queued-completion options that we use, under the binding's names. */
 export interface NativeOptions {
@@ -23,7 +34,8 @@ export interface NativeOptions {
   penalty_freq?: number
   penalty_present?: number
   penalty_repeat?: number
-  penalty_last_n?: number
+  xtc_probability?: number
+  dry_multiplier?: number
   seed?: number
   stop?: readonly string[]
   n_probs?: number
@@ -105,18 +117,23 @@ interface NativeContext {
 }
 
 /** Loads a model with parallel slots. The call blocks the thread while weights are read. */
-export async function loadBinding(options: {
-  modelPath: string
-  slotTokens: number
-  slots: number
-  threads: number
-  batchTokens: number
-  gpuLayers: number
-  flashAttention: 'auto' | 'on' | 'off'
-  chatTemplate?: string
-}): Promise<Binding> {
-  const context = await loadModel({
+export async function loadBinding(
+  library: typeof Library,
+  options: {
+    variant: 'default' | 'cuda' | 'vulkan'
+    modelPath: string
+    slotTokens: number
+    slots: number
+    threads: number
+    batchTokens: number
+    gpuLayers: number
+    flashAttention: 'auto' | 'on' | 'off'
+    chatTemplate?: string
+  },
+): Promise<Binding> {
+  const context = await library.loadModel({
     model: options.modelPath,
+    lib_variant: options.variant,
     // The binding shares `n_ctx` out over the slots.
     n_ctx: options.slotTokens * options.slots,
     n_parallel: options.slots,

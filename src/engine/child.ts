@@ -4,7 +4,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { type Binding, loadBinding } from './binding.ts'
+import { type Binding, importLibrary, loadBinding } from './binding.ts'
 import { RequestFault } from './fault.ts'
 import type { ChildOptions, FromChild, LoadedModel, ToChild } from './messages.ts'
 import { beginningOf, readModelFile, wholePrefixOnly } from './model-file.ts'
@@ -34,9 +34,10 @@ async function load(options: ChildOptions): Promise<void> {
   process.title = `headrace-engine: ${options.name}`
   if (!existsSync(options.modelPath)) throw new Error('The model file does not exist.')
   const begunMs = performance.now()
-  const file = await readModelFile(options.modelPath)
+  const library = await importLibrary(options.libraryDir)
+  const file = await readModelFile(library, options.modelPath)
   const beginning = beginningOf(file, options.chatTemplate)
-  const binding = await loadBinding({ ...options, chatTemplate: beginning.chatTemplate })
+  const binding = await loadBinding(library, { ...options, chatTemplate: beginning.chatTemplate })
   const model: PromptModel = {
     chatTemplate: (beginning.chatTemplate ?? file.chatTemplate) !== undefined,
     toolTemplate: supportsTools(binding),

@@ -1,4 +1,5 @@
 import { rmSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { UpstreamFailure } from '../inference/event.ts'
 import type { GenerationInput } from '../inference/request.ts'
 import type { Attempt, AttemptHandle, AttemptSink } from '../inference/upstream.ts'
@@ -51,6 +52,7 @@ export class EngineModel {
   readonly name: string
   readonly childOptions: ChildOptions
   readonly #queueDepthMax: number
+  readonly #idleUnloadMs: number
   readonly #clock: Clock
   readonly #admit: (model: EngineModel) => Promise<void>
   readonly #policy = new RestartPolicy()
@@ -68,18 +70,21 @@ export class EngineModel {
   #logTail = ''
   #attemptMs = 1_000
   #idleWaiters: (() => void)[] = []
+  #idleTimer = false
   usedMs = 0
 
   /** `admit` finds memory for the model before it is loaded, or throws `EngineFailure`. */
   constructor(options: {
     childOptions: ChildOptions
     queueDepthMax: number
+    idleUnloadMs: number
     clock: Clock
     admit: (model: EngineModel) => Promise<void>
   }) {
     this.name = options.childOptions.name
     this.childOptions = options.childOptions
     this.#queueDepthMax = options.queueDepthMax
+    this.#idleUnloadMs = options.idleUnloadMs
     this.#clock = options.clock
     this.#admit = options.admit
   }
@@ -224,7 +229,7 @@ export class EngineModel {
   async #start(): Promise<void> {
     await this.#stopping
     const waitMs = this.#policy.waitMs(this.#clock.monotonicMs())
-    if (waitMs > 0) await new Promise<void>(resolve => this.#clock.after(waitMs, resolve))
+    if (waitMs > 0) await sleep(waitMs)
     await this.#admit(this)
     if (this.#closed)
       throw new EngineFailure({ reason: 'refused', message: 'The engine is stopping.', retryable: true })
@@ -296,7 +301,7 @@ export class EngineModel {
         this.#loadEnds?.reject(
           new EngineFailure({
             reason: 'unavailable',
-            message: `The model could not be loaded: ${message.message}${this.#hint()}`,
+            message: `The model could not be loaded: ${message.message}${this.#hint(this.#child?.tail() ?? '')}`,
             retryable: true,
           }),
         )
@@ -331,8 +336,8 @@ export class EngineModel {
   }
 
   /** What llama.cpp said last about an error, without the path of the file. */
-  #hint(): string {
-    const lines = (this.#child?.tail() ?? '').split('\n').filter(line => /error|failed|unsupported|unknown/i.test(line))
+  #hint(tail: string): string {
+    const lines = tail.split('\n').filter(line => /error|failed|unsupported|unknown/i.test(line))
     const last = lines.at(-1)?.trim().replaceAll(this.childOptions.modelPath, 'the file')
     return last === undefined ? '' : ` (${last.slice(0, 300)})`
   }
@@ -353,7 +358,9 @@ export class EngineModel {
       this.#policy.failed(this.#clock.monotonicMs())
       this.#lastFailure = failure.message
     }
-    this.#loadEnds?.reject(new EngineFailure({ ...failure, reason: 'unavailable' }))
+    this.#loadEnds?.reject(
+      new EngineFailure({ ...failure, reason: 'unavailable', message: failure.message + this.#hint(this.#logTail) }),
+    )
     this.#loadEnds = undefined
     for (const { reject } of this.#counts.values()) reject(new EngineFailure(failure))
     this.#counts.clear()
@@ -376,7 +383,22 @@ export class EngineModel {
     this.#runs.delete(run.id)
     this.usedMs = this.#clock.monotonicMs()
     tell()
-    if (this.#runs.size === 0) for (const wake of this.#idleWaiters.splice(0)) wake()
+    if (this.#runs.size > 0) return
+    for (const wake of this.#idleWaiters.splice(0)) wake()
+    this.#unloadWhenIdle()
+  }
+
+  /** Gives the memory back once nothing was asked for long enough. */
+  #unloadWhenIdle(): void {
+    if (this.#idleUnloadMs <= 0 || this.#idleTimer) return
+    this.#idleTimer = true
+    this.#clock.after(this.#idleUnloadMs, () => {
+      this.#idleTimer = false
+      if (!this.resident) return
+      const idleMs = this.#clock.monotonicMs() - this.usedMs
+      if (this.idle && idleMs >= this.#idleUnloadMs) this.unload()
+      else this.#unloadWhenIdle()
+    })
   }
 
   /** Resolves when no attempt is left, or after `waitMs`. */

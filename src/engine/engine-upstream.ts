@@ -1,3 +1,4 @@
+import { join } from 'node:path'
 import type { InferenceRequest } from '../inference/request.ts'
 import type { Attempt, AttemptHandle, AttemptSink, Upstream, UpstreamLoad } from '../inference/upstream.ts'
 import { type Clock, SYSTEM_CLOCK } from '../std/clock.ts'
@@ -24,6 +25,14 @@ export interface EngineOptions {
   readonly cacheBytesMax?: number
   /** Prompts that bring fewer new tokens than this are not saved; default 64. */
   readonly cacheTokensMin?: number
+  /** Folder for prompt states; default one in memory where there is room, else one in `stateDir`. Its content is deleted. */
+  readonly cacheDir?: string
+  /** A model unused for so long gives its memory back; default 0: only when another model needs it. */
+  readonly idleUnloadMs?: number
+  /** Build of the binding; default the one for CPUs, which has Metal on a Mac. */
+  readonly variant?: 'default' | 'cuda' | 'vulkan'
+  /** Folder whose `node_modules` holds the binding and its build; default the one that came along. */
+  readonly libraryDir?: string
   readonly clock?: Clock
 }
 
@@ -50,7 +59,10 @@ export function createEngineUpstream(options: EngineOptions): EngineUpstream {
   const threads = Math.min(options.threads ?? threadBudget(), threadBudget())
   const queueDepthMax = options.queueDepthMax ?? 256
   const cacheBytesMax = options.cacheBytesMax ?? 512 * 2 ** 20
-  const cacheFolder = chooseCacheFolder(options.stateDir, cacheBytesMax)
+  const cacheFolder =
+    options.cacheDir === undefined
+      ? chooseCacheFolder(options.stateDir, cacheBytesMax)
+      : { path: join(options.cacheDir, 'prompt-cache'), inMemory: false }
   const pool = new EnginePool({
     queueDepthMax,
     threads,
@@ -58,6 +70,9 @@ export function createEngineUpstream(options: EngineOptions): EngineUpstream {
     cacheFolder,
     cacheBytesMax,
     cacheTokensMin: options.cacheTokensMin ?? 64,
+    idleUnloadMs: options.idleUnloadMs ?? 0,
+    variant: options.variant ?? 'default',
+    libraryDir: options.libraryDir,
     clock: options.clock ?? SYSTEM_CLOCK,
   })
   for (const model of options.models) pool.add(model)

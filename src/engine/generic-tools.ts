@@ -8,8 +8,9 @@ export interface GenericCall {
 }
 
 /**
- * Tools for models whose chat template knows none: they are described in a system message, and the answer is bound by a
- * JSON schema, so that it is always either calls that fit their parameters or a reply.
+ * Tools without the model's own form for calls: the answer is bound by a JSON schema, so that it is always either calls
+ * that fit their parameters or a reply. For models whose template knows no tools, which are then described in a system
+ * message; and for all models when a call is demanded, since llama.cpp's grammars let any text come before a call.
  */
 export interface GenericTools {
   readonly schema: JsonObject
@@ -24,12 +25,18 @@ export function genericTools(
   tools: readonly ToolDeclaration[],
   options: { readonly forced: boolean; readonly parallel: boolean },
 ): GenericTools {
-  const call = (tool: ToolDeclaration): JsonObject => ({
+  const call = (tool: ToolDeclaration, index: number): JsonObject => ({
     type: 'object',
-    properties: { name: { const: tool.function.name }, arguments: tool.function.parameters ?? { type: 'object' } },
+    properties: { name: { const: tool.function.name }, arguments: { $ref: `#/$defs/tool${index}` } },
     required: ['name', 'arguments'],
   })
-  const anyCall: JsonObject = tools.length === 1 ? call(tools[0] as ToolDeclaration) : { anyOf: tools.map(call) }
+  const anyCall = tools.length === 1 ? call(tools[0] as ToolDeclaration, 0) : { anyOf: tools.map(call) }
+  const $defs = Object.fromEntries(
+    tools.map((tool, index) => [
+      `tool${index}`,
+      rebase(tool.function.parameters ?? { type: 'object' }, `#/$defs/tool${index}`),
+    ]),
+  )
   const calls: JsonObject = {
     type: 'object',
     properties: {
@@ -39,7 +46,7 @@ export function genericTools(
   }
   const reply: JsonObject = { type: 'object', properties: { response: { type: 'string' } }, required: ['response'] }
   return {
-    schema: options.forced ? calls : { anyOf: [calls, reply] },
+    schema: { ...(options.forced ? calls : { anyOf: [calls, reply] }), $defs },
     introduce(messages) {
       const told = messages.map(asText)
       const instructions = describe(tools, options.forced)
@@ -66,6 +73,19 @@ export function genericTools(
       return { content: response ?? '', calls: [] }
     },
   }
+}
+
+/** Points the references within a schema to where it now is: they count from the root of the whole document. */
+function rebase(schema: unknown, root: string): unknown {
+  if (Array.isArray(schema)) return schema.map(item => rebase(item, root))
+  if (typeof schema !== 'object' || schema === null) return schema
+  return Object.fromEntries(
+    Object.entries(schema).map(([key, value]) =>
+      key === '$ref' && typeof value === 'string' && value.startsWith('#')
+        ? [key, root + value.slice(1)]
+        : [key, rebase(value, root)],
+    ),
+  )
 }
 
 function describe(tools: readonly ToolDeclaration[], forced: boolean): string {

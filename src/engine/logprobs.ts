@@ -6,9 +6,9 @@ const LOGPROB_MIN = -9999
 
 /**
  * Makes log probabilities of what the binding calls back: the ids and probabilities of the candidates, after sampling
- * filters and temperature, so they are those of the distribution that the token was drawn from (vLLM calls that
- * `processed_logprobs`). At temperature 0 that distribution has one member. The binding does not say which candidate
- * was drawn; it is the likeliest whose text is the token's.
+ * filters and temperature, so they are those of the distribution that the token was drawn from. At temperature 0 that
+ * distribution has one member. The binding does not say which candidate was drawn; it is the likeliest whose text is
+ * the token's.
  */
 export interface LogprobReader {
   read(data: NativeToken, alternatives: number): Promise<TokenLogprob | undefined>

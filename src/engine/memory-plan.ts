@@ -1,5 +1,7 @@
+import { once } from 'node:events'
 import { statSync } from 'node:fs'
-import { gguf } from '@huggingface/gguf'
+import { extname } from 'node:path'
+import { Worker } from 'node:worker_threads'
 
 /** Bytes that a model is expected to take once it is loaded. */
 export interface MemoryPlan {
@@ -30,10 +32,12 @@ const PROCESS_BYTES = 100 * 2 ** 20
 /** llama.cpp keeps keys and values in 16 bits. */
 const STATE_ELEMENT_BYTES = 2
 
-/** Reads the shape from a model file; later parts of a split model hold tensors only. Throws when it is not GGUF. */
+/** Reads the shape from a model file, of a split model from its first part. Rejects when it is not GGUF. */
 export async function readModelShape(path: string): Promise<ModelShape> {
-  const { metadata } = await gguf(path, { allowLocalFile: true })
-  return shapeOf(metadata as unknown as Record<string, unknown>)
+  const worker = new Worker(new URL(`./shape-worker${extname(import.meta.url)}`, import.meta.url), { workerData: path })
+  // `once` rejects with what the worker throws.
+  const [shape] = await once(worker, 'message')
+  return shape as ModelShape
 }
 
 /** Derives the shape from GGUF metadata. */
@@ -56,7 +60,7 @@ export function shapeOf(metadata: Record<string, unknown>): ModelShape {
   const keyLength = number('attention.key_length', embedding / heads)
   const valueLength = number('attention.value_length', embedding / heads)
   const latent = number('attention.kv_lora_rank', 0)
-  // Latent attention keeps one compressed vector and the rotary part for all heads (DeepSeek-V2, section 2.1).
+  // Latent attention keeps one compressed vector and the rotary part for all heads (arXiv 2405.04434, section 2.1).
   const stateElements =
     latent > 0 && metadata[`${architecture}.attention.key_length_mla`] !== undefined
       ? layers * (latent + number('rope.dimension_count', 64))

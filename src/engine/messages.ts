@@ -17,6 +17,10 @@ export interface ChildOptions {
   readonly flashAttention: 'auto' | 'on' | 'off'
   /** Replaces the chat template of the model file. */
   readonly chatTemplate?: string
+  /** Build of the binding. */
+  readonly variant: 'default' | 'cuda' | 'vulkan'
+  /** Folder whose `node_modules` holds the binding; undefined: the one that came along. */
+  readonly libraryDir?: string
   /** Folder for saved prompt states; undefined: keep none. */
   readonly cacheDir?: string
   /** Bytes that saved prompt states may take together. */

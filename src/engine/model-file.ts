@@ -1,5 +1,5 @@
+import type * as Library from '@fugood/llama.node'
 import type { ModelInfo } from '@fugood/llama.node'
-import { loadLlamaModelInfo } from '@fugood/llama.node'
 
 /** What a GGUF file says of its tokenizer and template. */
 export interface ModelFile {
@@ -24,8 +24,8 @@ const BOS_PRE_TOKENIZERS = new Set([
 ])
 
 /** Reads the head of a model file. Throws when it is not GGUF. */
-export async function readModelFile(path: string): Promise<ModelFile> {
-  const info = (await loadLlamaModelInfo(path)) as Record<string, string | undefined> | null
+export async function readModelFile(library: typeof Library, path: string): Promise<ModelFile> {
+  const info = (await library.loadLlamaModelInfo(path)) as Record<string, string | undefined> | null
   if (info === null || info === undefined) throw new Error('The model file is not a readable GGUF file.')
   const text = (key: string): string | undefined => (info[key] === undefined ? undefined : String(info[key]))
   const said = text('tokenizer.ggml.add_bos_token')

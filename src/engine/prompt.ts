@@ -2,6 +2,7 @@ import type { ChatMessage, GenerationInput, JsonObject, ToolDeclaration } from '
 import type { Binding, FormattedChat, NativeOptions } from './binding.ts'
 import { RequestFault } from './fault.ts'
 import { type GenericTools, genericTools } from './generic-tools.ts'
+import { grammarFault } from './grammar-check.ts'
 
 /** One prompt as the model will read it. */
 export interface PreparedPrompt {
@@ -108,15 +109,24 @@ async function prepareChat(
     reasoning_format: 'auto',
   }
 
-  if (tools.length > 0 && !model.toolTemplate) {
+  if (tools.length > 0 && (forced || !model.toolTemplate)) {
     const generic = genericTools(tools, { forced, parallel })
-    messages = generic.introduce(messages)
-    const formatted = format(binding, messages, params)
-    if (!calls) return finish(binding, formatted, undefined)
+    if (model.toolTemplate) {
+      params.tools = tools
+      params.tool_choice = 'none'
+    } else {
+      messages = generic.introduce(messages)
+    }
+    if (!calls) return finish(binding, format(binding, messages, params), undefined)
+    const responseFormat = { type: 'json_schema', json_schema: { schema: generic.schema } }
+    // A schema that makes no grammar must fail here: in the queue it would end the process.
+    format(binding, messages, { response_format: responseFormat })
+    // An answer that must be calls has no place for thinking.
+    const formatted = format(binding, messages, { ...params, enable_thinking: false })
     return {
       prompts: [await toPrompt(binding, formatted.prompt)],
       shape: { kind: 'generic-tools', tools: generic },
-      options: { response_format: { type: 'json_schema', json_schema: { schema: generic.schema } } },
+      options: { response_format: responseFormat },
       guided: true,
       stops: formatted.additional_stops ?? [],
     }
@@ -124,14 +134,11 @@ async function prepareChat(
 
   if (tools.length > 0) {
     params.tools = tools
-    params.tool_choice = calls ? (forced ? 'required' : 'auto') : 'none'
+    params.tool_choice = calls ? 'auto' : 'none'
     params.parallel_tool_calls = parallel
   }
   if (schema !== undefined) params.response_format = { type: 'json_schema', json_schema: { schema } }
   const formatted = format(binding, messages, params)
-  if (forced && (formatted.grammar ?? '') === '') {
-    throw new RequestFault('bad_request', 'This model\'s template cannot force a tool call; use tool_choice "auto".')
-  }
   // With tools, or a schema after thinking, the grammar depends on the template: the binding applies both together.
   if (calls || (schema !== undefined && formatted.thinking_start_tag !== undefined)) {
     return {
@@ -172,13 +179,24 @@ async function toPrompt(binding: Binding, text: string): Promise<PreparedPrompt>
 }
 
 function format(binding: Binding, messages: readonly object[], params: NativeOptions): FormattedChat {
+  let formatted: FormattedChat
   try {
-    return binding.format(messages, params)
+    formatted = binding.format(messages, params)
   } catch (error) {
-    // Templates refuse chats that they cannot express (roles that do not alternate, say), and schemas may be wrong.
     const message = error instanceof Error ? error.message : String(error)
-    throw new RequestFault('bad_request', `The model's chat template refused the messages: ${message}`)
+    const schemaFault = /JSON schema conversion failed:\s*([\s\S]*)$/.exec(message)?.[1]
+    throw new RequestFault(
+      'bad_request',
+      schemaFault === undefined
+        ? // Templates refuse chats that they cannot express: roles that do not alternate, say.
+          `The model's chat template refused the messages: ${message}`
+        : `The JSON schema cannot be used: ${schemaFault.trim()}`,
+    )
   }
+  const fault =
+    formatted.grammar === undefined || formatted.grammar === '' ? undefined : grammarFault(formatted.grammar)
+  if (fault !== undefined) throw new RequestFault('bad_request', `The JSON schema cannot be used: ${fault}.`)
+  return formatted
 }
 
 function schemaOf(format: Extract<GenerationInput, { kind: 'chat' }>['responseFormat']): JsonObject | undefined {

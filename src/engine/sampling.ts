@@ -23,6 +23,10 @@ export function nativeSampling(sampling: Sampling, choice: number, guided: boole
     // The binding writes biases past the end of an empty vector, which corrupts the heap of the process.
     throw new RequestFault('bad_request', 'logit_bias is not supported by the embedded engine; leave it out.')
   }
+  if (sampling.repetitionPenalty !== undefined && !(sampling.repetitionPenalty > 0)) {
+    // Thrown in a native thread, where it would end the process.
+    throw new RequestFault('bad_request', 'repetition_penalty must be greater than 0.')
+  }
   if (sampling.ignoreEos === true && guided) {
     throw new RequestFault(
       'bad_request',
@@ -38,6 +42,10 @@ export function nativeSampling(sampling: Sampling, choice: number, guided: boole
     penalty_freq: sampling.frequencyPenalty ?? 0,
     penalty_present: sampling.presencePenalty ?? 0,
     penalty_repeat: sampling.repetitionPenalty ?? 1,
+    // The binding's own defaults have XTC's two numbers swapped, which makes one token in ten the least likely one of
+    // all, also at temperature 0; and a DRY penalty that is only off by accident.
+    xtc_probability: 0,
+    dry_multiplier: 0,
   }
   if (logprobs) {
     // As many candidates as can be drawn, so that the drawn one is always among them. -1 and 0 mean all.
