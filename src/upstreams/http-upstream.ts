@@ -179,13 +179,9 @@ class HttpAttempt implements Dispatcher.DispatchHandler, AttemptHandle {
       })
       return
     }
-    this.#decoder = new OpenAiStreamDecoder({
-      protocol: this.#attempt.request.protocol,
-      passthrough: this.#attempt.passthrough,
-      upstreamModel: this.#attempt.upstreamModel,
-      publicModel: this.#attempt.publicModel,
-    })
-    this.#emit({ type: 'started' })
+    const { request, passthrough, publicModel } = this.#attempt
+    const prompts = request.input.kind === 'text' ? request.input.prompts.length : 1
+    this.#decoder = new OpenAiStreamDecoder({ passthrough, publicModel, choices: request.n * prompts })
   }
 
   onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {

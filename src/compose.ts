@@ -1,0 +1,554 @@
+import { randomBytes } from 'node:crypto'
+import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
+import { createServer, type RequestListener, type Server } from 'node:http'
+import { join } from 'node:path'
+import { getRequestListener } from '@hono/node-server'
+import { destination, type Logger, pino, stdTimeFunctions } from 'pino'
+import type { OfflineControl, RunningServer, ServeHooks } from './cli/serve-types.ts'
+import { versionText } from './cli/version-text.ts'
+import { controlSocketPath } from './config/home-paths.ts'
+import type { Config } from './config/schema.ts'
+import { createControlApp } from './control/app.ts'
+import { firstRun } from './control/first-run.ts'
+import { keyPepper, operatorToken } from './control/operator-token.ts'
+import type { RuntimeStatus } from './control/ports.ts'
+import { createPublisher, type Publisher } from './control/publisher.ts'
+import { requestCharge } from './control/request-charge.ts'
+import { modelsOf, type StoredModel } from './control/snapshot-builder.ts'
+import { createEngineUpstream, type EngineUpstream } from './engine/engine-upstream.ts'
+import { type ListenerSettings, listen } from './gateway/listener.ts'
+import { Pipeline } from './gateway/pipeline.ts'
+import type { Price, Snapshot, Target } from './inference/snapshot.ts'
+import { Books } from './ledger/books.ts'
+import { formatDollars, parseDollars, parsePricePerMillion } from './ledger/money.ts'
+import { type Catalogue, type CatalogueEntry, licenseText, loadCatalogue } from './models/catalogue.ts'
+import { ModelError } from './models/model-error.ts'
+import { modelFile, modelsFolder } from './models/model-files.ts'
+import { pullModel } from './models/pull.ts'
+import { PROTOCOLS } from './protocols/protocols.ts'
+import { priceAt } from './settlement/price-usage.ts'
+import { SYSTEM_CLOCK } from './std/clock.ts'
+import { createIdMaker } from './std/request-id.ts'
+import { acquireHomeLock } from './store/home-lock.ts'
+import { openStore, type Store } from './store/store.ts'
+import { createPrettyLog } from './telemetry/pretty-log.ts'
+import { PrometheusTelemetry } from './telemetry/telemetry.ts'
+import { HttpUpstream } from './upstreams/http-upstream.ts'
+import { UpstreamSet } from './upstreams/upstream-set.ts'
+
+/** Id of the embedded engine among the upstreams. */
+const ENGINE_ID = 'engine'
+/** How often deadlines and keep-alives are looked at. */
+const TICK_MS = 250
+const VERSION = versionText()
+const TRANCHE_TOKENS = 8192
+/** Context of a slot when the operator says nothing: long enough for agents, and four of them still fit a laptop. */
+const SLOT_TOKENS_AUTO = 8192
+/** Connections that are still open after draining are cut after so long. */
+const LISTENER_GRACE_MS = 500
+const ENGINE_GRACE_MS = 1000
+const NANODOLLARS_PER_DOLLAR = 1e9
+
+/** The store with the control plane's models in it. */
+type HeadraceStore = Store<StoredModel>
+
+/** What both a server and an offline command stand on: the home, its lock, its secrets, its store. */
+interface Foundation {
+  readonly store: HeadraceStore
+  readonly pepper: Buffer
+  readonly token: string
+  readonly catalogue: Catalogue
+  release(): Promise<void>
+}
+
+async function openFoundation(config: Config): Promise<Foundation> {
+  const { home } = config
+  mkdirSync(home, { recursive: true, mode: 0o700 })
+  const lock = acquireHomeLock(home)
+  try {
+    const store = await openStore<StoredModel>({ path: join(home, 'headrace.db') })
+    return {
+      store,
+      pepper: keyPepper(home, randomBytes),
+      token: operatorToken(home, randomBytes),
+      catalogue: loadCatalogue(home, config.models.catalogueFile),
+      async release() {
+        await store.close()
+        lock.release()
+      },
+    }
+  } catch (error) {
+    lock.release()
+    throw error
+  }
+}
+
+/**
+ * The control plane over a home that no server runs on, in this process, under the home's lock.
+ *
+ * @throws HomeLockedError when another process has the home.
+ */
+export async function openOffline(config: Config): Promise<OfflineControl> {
+  const foundation = await openFoundation(config)
+  try {
+    const { store, token, pepper } = foundation
+    const publisher = await createPublisher(() => store.loadState())
+    const startedMs = Date.now()
+    const control = createControlApp({
+      store,
+      snapshot: publisher.current,
+      publish: publisher.publish,
+      status: () => ({
+        version: VERSION,
+        startedMs,
+        listening: [],
+        upstreams: [],
+        journal: { healthy: true, detail: '' },
+      }),
+      clock: SYSTEM_CLOCK,
+      randomBytes,
+      pepper,
+      operatorToken: token,
+    })
+    return {
+      async send(request) {
+        const authorised = new Request(request)
+        authorised.headers.set('authorization', `Bearer ${token}`)
+        return control.fetch(authorised)
+      },
+      close: foundation.release,
+    }
+  } catch (error) {
+    await foundation.release()
+    throw error
+  }
+}
+
+/**
+ * Builds every part and hands it to the next, then listens. Rejects with an error that says what was wrong: the home in use
+ * (`HomeLockedError`), the address taken (the system's error), a file that cannot be read.
+ */
+export async function serve(config: Config, hooks: ServeHooks): Promise<RunningServer> {
+  const log = createLog(config)
+  const startedMs = Date.now()
+  hooks.onProgress({ type: 'phase', name: 'store' })
+  const foundation = await openFoundation(config)
+  const { store, pepper, token } = foundation
+  // Whatever was started is stopped again, last first, when a later step fails, and when the server stops.
+  const undo: (() => Promise<void> | void)[] = [foundation.release]
+  try {
+    const first = await firstRun(
+      { store, randomBytes, pepper, nowMs: startedMs },
+      parseDollars(config.money.startingCredit),
+    )
+
+    const engine = createEngine(config)
+    const upstreams = new UpstreamSet(SYSTEM_CLOCK)
+    upstreams.add(engine)
+    for (const options of config.upstreams) upstreams.add(createHttpUpstream(options))
+    undo.push(() => upstreams.close(ENGINE_GRACE_MS))
+    await offerUpstreamModels(config, store, startedMs)
+    await offerDefaultModel(config, foundation, hooks, startedMs)
+    const publisher = await createPublisher(
+      () => store.loadState(),
+      snapshot => offerFiles(engine, config, targetsOf(snapshot)),
+    )
+
+    const { balances, spent } = await store.loadState()
+    const books = new Books(store, {
+      balances,
+      spent: new Map([...spent].map(([keyId, amount]) => [`key:${keyId}`, amount])),
+    })
+    const telemetry: PrometheusTelemetry = new PrometheusTelemetry(log, {
+      running: () => pipeline.running,
+      openHolds: () => books.openHolds,
+      overrunDollars: () => Number(books.overrunNanodollars) / NANODOLLARS_PER_DOLLAR,
+    })
+    const newId = createIdMaker(() => Date.now())
+    const salt = randomBytes(16).toString('hex')
+    const pipeline = new Pipeline({
+      snapshot: publisher.current,
+      books,
+      journal: store,
+      upstreams,
+      clock: SYSTEM_CLOCK,
+      telemetry,
+      pepper,
+      newId,
+      cacheSaltOf: orgId => `${salt}:${orgId}`,
+      limits: {
+        firstByteTimeoutMs: config.server.firstByteTimeoutMs,
+        requestDeadlineMs: config.server.requestDeadlineMs,
+        keepAliveMs: config.server.keepAliveCommentMs,
+      },
+    })
+    const ticking = setInterval(() => pipeline.tick(), TICK_MS)
+    undo.push(() => clearInterval(ticking))
+
+    const urls: string[] = []
+    const control = createControlApp({
+      store,
+      books,
+      snapshot: publisher.current,
+      publish: publisher.publish,
+      status: () => runtimeStatus(startedMs, urls, upstreams, engine, pipeline),
+      clock: SYSTEM_CLOCK,
+      randomBytes,
+      pepper,
+      operatorToken: token,
+      onError: error => log.error({ err: error }, 'a mistake of the control plane'),
+    })
+    const controlListener = getRequestListener(request => control.fetch(request), { overrideGlobalObjects: false })
+    hooks.onProgress({ type: 'phase', name: 'listen' })
+    const listener = await listen({
+      pipeline,
+      codecs: new Map(PROTOCOLS.map(codec => [codec.protocol, codec])),
+      snapshot: publisher.current,
+      pepper,
+      newId,
+      nowMs: () => Date.now(),
+      usageOf: (orgId, requestId) => requestCharge(store, orgId, requestId, pipeline.runningRequest(orgId, requestId)),
+      control: controlListener,
+      metrics: config.telemetry.metrics
+        ? async () => ({ contentType: telemetry.registry.contentType, body: await telemetry.registry.metrics() })
+        : null,
+      health: () => ({
+        ok: pipeline.journalHealthy,
+        body: { status: pipeline.journalHealthy ? 'ok' : 'settlements cannot be written', version: VERSION },
+      }),
+      settings: listenerSettings(config),
+    })
+    undo.push(() => listener.close(LISTENER_GRACE_MS))
+    const socket = await listenPrivately(config.home, controlListener)
+    undo.push(() => closeSocket(socket, config.home))
+    urls.push(urlOf(config, listener.address.port))
+
+    hooks.onProgress({ type: 'phase', name: 'engine' })
+    await warmDefault(config, engine, publisher, hooks)
+    return {
+      urls,
+      firstRun:
+        first === null
+          ? null
+          : { secret: first.secret, orgId: first.orgId, credit: formatDollars(first.creditNanodollars) },
+      models: describeModels(publisher, foundation.catalogue, config.home),
+      ...stoppable(pipeline, undo, config.server.drainTimeoutMs),
+    }
+  } catch (error) {
+    await runBackwards(undo)
+    throw error
+  }
+}
+
+// The first call drains and closes everything; a second is an operator who has waited long enough.
+function stoppable(
+  pipeline: Pipeline,
+  undo: (() => Promise<void> | void)[],
+  drainTimeoutMs: number,
+): Pick<RunningServer, 'stop' | 'closed'> {
+  const closed = Promise.withResolvers<void>()
+  closed.promise.catch(() => undefined)
+  let stopping = false
+  return {
+    closed: closed.promise,
+    stop() {
+      if (stopping) void pipeline.drain(0)
+      else {
+        stopping = true
+        pipeline
+          .drain(drainTimeoutMs)
+          .then(() => runBackwards(undo))
+          .then(closed.resolve, closed.reject)
+      }
+      return closed.promise
+    },
+  }
+}
+
+async function runBackwards(steps: (() => Promise<void> | void)[]): Promise<void> {
+  for (const step of steps.reverse()) await step()
+}
+
+function createLog(config: Config): Logger {
+  const { level, format } = config.log
+  const pretty = format === 'pretty' || (format === 'auto' && process.stderr.isTTY)
+  const options = { level, base: undefined, timestamp: stdTimeFunctions.isoTime }
+  return pino(options, pretty ? createPrettyLog(process.stderr) : destination(2))
+}
+
+function createEngine(config: Config): EngineUpstream {
+  const { engine, home } = config
+  return createEngineUpstream({
+    id: ENGINE_ID,
+    models: [],
+    stateDir: home,
+    queueDepthMax: engine.queueDepthMax,
+    threads: engine.threads === 'auto' ? undefined : engine.threads,
+    memoryBytesMax: engine.memoryBytesMax === 'auto' ? undefined : engine.memoryBytesMax,
+    cacheBytesMax: engine.promptCacheBytesMax,
+  })
+}
+
+function createHttpUpstream(options: Config['upstreams'][number]): HttpUpstream {
+  const {
+    id,
+    baseUrl,
+    apiKeyEnv,
+    connectionsMax,
+    queueDepthMax,
+    allowPrivate,
+    stoppable: canStop,
+    headersTimeoutMs,
+  } = options
+  const apiKey = apiKeyEnv === null ? null : process.env[apiKeyEnv]
+  if (apiKey === undefined)
+    throw new Error(
+      `upstreams: ${id} takes its key from the environment variable ${apiKeyEnv}, which is not set. Set it, or apiKeyEnv: null.`,
+    )
+  return new HttpUpstream({
+    id,
+    baseUrl,
+    apiKey,
+    connectionsMax,
+    queueDepthMax,
+    allowPrivate,
+    stoppable: canStop,
+    headersTimeoutMs,
+    bodyTimeoutMs: headersTimeoutMs,
+  })
+}
+
+// What the configuration says of upstreams is carried into the store, so that one snapshot has all models: a target is added to
+// its model, and a price that differs from the one in force begins now.
+async function offerUpstreamModels(config: Config, store: HeadraceStore, nowMs: number): Promise<void> {
+  const state = await store.loadState()
+  for (const { id: upstreamId, models } of config.upstreams) {
+    for (const model of models) {
+      const stored = state.models.find(each => each.id === model.model)
+      const target = { upstreamId, upstreamModel: model.name }
+      const others = stored?.targets.filter(each => each.upstreamId !== upstreamId) ?? []
+      const outputTokensMax = Math.min(model.outputTokensMax ?? model.contextTokens, model.contextTokens)
+      await store.putModel({
+        id: model.model,
+        aliases: model.aliases,
+        name: stored?.name ?? model.model,
+        ownedBy: model.ownedBy,
+        createdS: stored?.createdS ?? Math.floor(nowMs / 1000),
+        license: model.license,
+        contextTokens: model.contextTokens,
+        outputTokensMax,
+        trancheTokens: Math.min(model.trancheTokens, outputTokensMax),
+        capabilities: model.capabilities,
+        targets: [...others, target],
+      })
+      if (model.price !== null) await offerPrice(store, state.prices, model.model, model.price, nowMs)
+    }
+  }
+}
+
+async function offerPrice(
+  store: HeadraceStore,
+  prices: readonly Price[],
+  modelId: string,
+  offered: { readonly input: string; readonly cachedInput: string; readonly output: string },
+  nowMs: number,
+): Promise<void> {
+  const price: Price = {
+    id: createIdMaker(() => nowMs)('price_'),
+    modelId,
+    fromMs: nowMs,
+    toMs: null,
+    inputPicodollars: parsePricePerMillion(offered.input),
+    cachedInputPicodollars: parsePricePerMillion(offered.cachedInput),
+    outputPicodollars: parsePricePerMillion(offered.output),
+    requestPicodollars: 0n,
+  }
+  const current = priceAt(
+    prices.filter(each => each.modelId === modelId),
+    nowMs,
+  )
+  const same =
+    current !== undefined &&
+    current.inputPicodollars === price.inputPicodollars &&
+    current.cachedInputPicodollars === price.cachedInputPicodollars &&
+    current.outputPicodollars === price.outputPicodollars
+  if (!same) await store.setPrice(price)
+}
+
+// Fetches the default model where it is missing. Without it the server still starts, and says how to bring a file.
+async function offerDefaultModel(
+  config: Config,
+  foundation: Foundation,
+  hooks: ServeHooks,
+  nowMs: number,
+): Promise<void> {
+  const { store, catalogue } = foundation
+  const wanted = config.models.default
+  if (wanted === null) return
+  const entry = catalogue.find(wanted)
+  if (entry === undefined) {
+    hooks.onProgress({
+      type: 'note',
+      message: `models.default is ${JSON.stringify(wanted)}, which the catalogue does not have; "headrace models" lists what it has.`,
+    })
+    return
+  }
+  hooks.onProgress({ type: 'phase', name: 'model', detail: entry.name })
+  const present = await modelFile(config.home, entry.file.name)
+  if (present === null && !config.models.autoPull) {
+    hooks.onProgress({
+      type: 'note',
+      message: `${entry.id} is not here and models.autoPull is off. Fetch it: headrace pull ${entry.id}`,
+    })
+    return
+  }
+  try {
+    await pullModel(entry.id, {
+      home: config.home,
+      catalogue,
+      signal: hooks.signal,
+      onProgress: ({ phase, bytesDone, bytesTotal, source }) => {
+        if (phase === 'downloading')
+          hooks.onProgress({ type: 'download', model: entry.id, bytesDone, bytesTotal, source })
+      },
+    })
+  } catch (error) {
+    if (!(error instanceof ModelError)) throw error
+    hooks.onProgress({ type: 'note', message: error.message })
+    return
+  }
+  const state = await store.loadState()
+  if (!state.models.some(model => model.id === entry.id)) {
+    await store.putModel(modelOfEntry(entry, nowMs))
+    if (entry.price !== null) await offerPrice(store, state.prices, entry.id, entry.price, nowMs)
+  }
+}
+
+function modelOfEntry(entry: CatalogueEntry, nowMs: number): StoredModel {
+  return {
+    id: entry.id,
+    aliases: entry.aliases,
+    name: entry.name,
+    ownedBy: entry.ownedBy,
+    createdS: entry.released === null ? Math.floor(nowMs / 1000) : Date.parse(entry.released) / 1000,
+    license: licenseText(entry.license),
+    contextTokens: entry.contextTokens,
+    outputTokensMax: entry.outputTokensMax,
+    trancheTokens: Math.min(TRANCHE_TOKENS, entry.outputTokensMax),
+    capabilities: entry.capabilities,
+    targets: [{ upstreamId: ENGINE_ID, upstreamModel: entry.id }],
+  }
+}
+
+function targetsOf(snapshot: Snapshot): Target[] {
+  return modelsOf(snapshot).flatMap(model => model.targets)
+}
+
+// Tells the engine where the files of the models are that it is to run. A model that was pulled while the server runs is found
+// here when it is published.
+function offerFiles(engine: EngineUpstream, config: Config, targets: readonly Target[]): void {
+  const catalogue = loadCatalogue(config.home, config.models.catalogueFile)
+  for (const { upstreamId, upstreamModel } of targets) {
+    if (upstreamId !== ENGINE_ID) continue
+    const entry = catalogue.find(upstreamModel)
+    if (entry === undefined) continue
+    engine.addModel({
+      name: upstreamModel,
+      path: join(modelsFolder(config.home), entry.file.name),
+      slots: config.engine.parallel,
+      contextTokens:
+        config.engine.contextTokens === 'auto'
+          ? Math.min(entry.contextTokens, SLOT_TOKENS_AUTO)
+          : config.engine.contextTokens,
+    })
+  }
+}
+
+async function warmDefault(
+  config: Config,
+  engine: EngineUpstream,
+  publisher: Publisher,
+  hooks: ServeHooks,
+): Promise<void> {
+  const model = config.models.default === null ? undefined : publisher.current().models.get(config.models.default)
+  const target = model?.targets.find(each => each.upstreamId === ENGINE_ID)
+  if (target === undefined) return
+  try {
+    await engine.warm(target.upstreamModel)
+  } catch (error) {
+    hooks.onProgress({ type: 'note', message: (error as Error).message })
+  }
+}
+
+function describeModels(publisher: Publisher, catalogue: Catalogue, home: string): RunningServer['models'] {
+  return modelsOf(publisher.current()).map(model => {
+    const entry = model.targets.some(target => target.upstreamId === ENGINE_ID) ? catalogue.find(model.id) : undefined
+    const file = entry === undefined ? null : join(modelsFolder(home), entry.file.name)
+    return { id: model.id, state: file !== null && !existsSync(file) ? 'file missing' : 'ready', file }
+  })
+}
+
+function runtimeStatus(
+  startedMs: number,
+  urls: readonly string[],
+  upstreams: UpstreamSet,
+  engine: EngineUpstream,
+  pipeline: Pipeline,
+): RuntimeStatus {
+  const states = engine.status().models.map(model => `${model.name}: ${model.state}`)
+  return {
+    version: VERSION,
+    startedMs,
+    listening: urls,
+    upstreams: upstreams.list().map(upstream => {
+      const { running, queued } = upstream.load()
+      const available = upstreams.view(upstream.id)?.available === true
+      return {
+        id: upstream.id,
+        kind: upstream.kind,
+        state: available ? 'ready' : 'down',
+        usable: available,
+        detail: upstream.id === ENGINE_ID ? states.join('; ') : '',
+        running,
+        queued,
+      }
+    }),
+    journal: {
+      healthy: pipeline.journalHealthy,
+      detail: pipeline.journalHealthy ? '' : 'the last settlement could not be written',
+    },
+  }
+}
+
+function listenerSettings(config: Config): ListenerSettings {
+  const { server } = config
+  const tls =
+    server.tls === null ? null : { cert: readFileSync(server.tls.certFile), key: readFileSync(server.tls.keyFile) }
+  return { ...server, tls, corsOrigins: server.cors.origins }
+}
+
+// The command line's door: a socket that only the operator's user can open.
+async function listenPrivately(home: string, listener: RequestListener): Promise<Server> {
+  const path = controlSocketPath(home)
+  // We hold the home's lock, so a socket that is there was left behind by a server that was killed.
+  if (process.platform !== 'win32') rmSync(path, { force: true })
+  const server = createServer(listener)
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(path, resolve)
+  })
+  if (process.platform !== 'win32') chmodSync(path, 0o600)
+  return server
+}
+
+async function closeSocket(server: Server, home: string): Promise<void> {
+  server.closeAllConnections()
+  await new Promise<void>(resolve => server.close(() => resolve()))
+  if (process.platform !== 'win32') rmSync(controlSocketPath(home), { force: true })
+}
+
+function urlOf(config: Config, port: number): string {
+  const { host, tls } = config.server
+  const shown = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host
+  return `${tls === null ? 'http' : 'https'}://${shown.includes(':') ? `[${shown}]` : shown}:${port}`
+}

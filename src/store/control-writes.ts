@@ -1,0 +1,151 @@
+import type { DatabaseSync, SQLInputValue } from 'node:sqlite'
+import type { ApiKey, Price } from '../inference/snapshot.ts'
+import type { Transfer } from '../ledger/journal.ts'
+import type { Names } from './names.ts'
+import { transferOf } from './reads.ts'
+
+/** A model as the operator set it, its prices apart; the document is opaque here. */
+export interface StoredDocument {
+  readonly id: string
+}
+
+/** What the control plane changes: each method is one transaction, on disk when it returns. */
+export class ControlWrites {
+  readonly #database: DatabaseSync
+  readonly #names: Names
+
+  constructor(database: DatabaseSync, names: Names) {
+    this.#database = database
+    this.#names = names
+  }
+
+  createOrg(org: { id: string; name: string; createdMs: number }): void {
+    this.#change(() =>
+      this.#run('INSERT INTO orgs (id, name, created_ms) VALUES (?, ?, ?)', org.id, org.name, org.createdMs),
+    )
+  }
+
+  updateOrg(orgId: string, change: { name?: string; disabled?: boolean }): void {
+    const disabled = change.disabled === undefined ? null : Number(change.disabled)
+    this.#change(() =>
+      this.#run(
+        'UPDATE orgs SET name = coalesce(?, name), disabled = coalesce(?, disabled) WHERE id = ?',
+        change.name ?? null,
+        disabled,
+        orgId,
+      ),
+    )
+  }
+
+  createKey(key: ApiKey): void {
+    this.#change(() =>
+      this.#run(
+        'INSERT INTO api_keys VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)',
+        key.id,
+        key.orgId,
+        key.name,
+        key.hash,
+        key.hint,
+        key.capNanodollars,
+        key.createdMs,
+        key.expiresMs,
+        key.revokedMs,
+      ),
+    )
+  }
+
+  updateKey(keyId: string, change: { name?: string; capNanodollars?: bigint | null }): void {
+    this.#change(() => {
+      if (change.name !== undefined) this.#run('UPDATE api_keys SET name = ? WHERE id = ?', change.name, keyId)
+      if (change.capNanodollars !== undefined)
+        this.#run('UPDATE api_keys SET cap_nanodollars = ? WHERE id = ?', change.capNanodollars, keyId)
+    })
+  }
+
+  /** The first revocation stands. */
+  revokeKey(keyId: string, revokedMs: number): void {
+    this.#change(() =>
+      this.#run('UPDATE api_keys SET revoked_ms = coalesce(revoked_ms, ?) WHERE id = ?', revokedMs, keyId),
+    )
+  }
+
+  /** Adds a transfer unless one of its id is there; answers the one that is there afterwards. */
+  addCredit(transfer: Transfer): { added: boolean; transfer: Transfer } {
+    return this.#change(() => {
+      const debit = this.#names.number(transfer.debit)
+      const credit = this.#names.number(transfer.credit)
+      const { changes } = this.#run(
+        'INSERT OR IGNORE INTO transfers VALUES (?, ?, ?, ?, ?, ?, ?, ?)',
+        transfer.id,
+        debit,
+        credit,
+        transfer.amountNanodollars,
+        transfer.kind,
+        transfer.requestId,
+        transfer.atMs,
+        transfer.memo,
+      )
+      if (Number(changes) === 1) {
+        const balance =
+          'INSERT INTO balances VALUES (?, ?) ON CONFLICT DO UPDATE SET nanodollars = nanodollars + excluded.nanodollars'
+        this.#run(balance, debit, -transfer.amountNanodollars)
+        this.#run(balance, credit, transfer.amountNanodollars)
+      }
+      return { added: Number(changes) === 1, transfer: transferOf(this.#database, transfer.id) as Transfer }
+    })
+  }
+
+  putModel(model: StoredDocument): void {
+    this.#change(() =>
+      this.#run(
+        'INSERT INTO models VALUES (?, ?) ON CONFLICT DO UPDATE SET document = excluded.document',
+        model.id,
+        JSON.stringify(model),
+      ),
+    )
+  }
+
+  removeModel(modelId: string): void {
+    this.#change(() => this.#run('DELETE FROM models WHERE id = ?', modelId))
+  }
+
+  /** Appends a price, in the order of setting. One that is in force until further notice ends where the new one begins. */
+  setPrice(price: Price): void {
+    this.#change(() => {
+      this.#run(
+        'UPDATE prices SET to_ms = ? WHERE model_id = ? AND to_ms IS NULL AND from_ms < ?',
+        price.fromMs,
+        price.modelId,
+        price.fromMs,
+      )
+      this.#run(
+        'INSERT INTO prices VALUES (?, (SELECT coalesce(max(seq), 0) + 1 FROM prices), ?, ?, ?, ?, ?, ?, ?)',
+        price.id,
+        price.modelId,
+        price.fromMs,
+        price.toMs,
+        price.inputPicodollars,
+        price.cachedInputPicodollars,
+        price.outputPicodollars,
+        price.requestPicodollars,
+      )
+    })
+  }
+
+  #run(sql: string, ...values: SQLInputValue[]): { changes: number | bigint } {
+    return this.#database.prepare(sql).run(...values)
+  }
+
+  #change<Result>(work: () => Result): Result {
+    this.#database.exec('BEGIN IMMEDIATE')
+    try {
+      const result = work()
+      this.#database.exec('COMMIT')
+      return result
+    } catch (error) {
+      if (this.#database.isTransaction) this.#database.exec('ROLLBACK')
+      this.#names.forget()
+      throw error
+    }
+  }
+}

@@ -1,0 +1,68 @@
+/** One step of the schema. Steps are numbered from 1, run in order, forward only, each in a transaction. */
+export interface Migration {
+  readonly name: string
+  readonly sql: string
+}
+
+/**
+ * Money is nanodollars and prices are picodollars per token, both signed 64-bit integers. Ids that repeat a million times
+ * (accounts, keys, models, upstreams, prices) are interned in `names`. Request ids sort by time, so tables keyed by them are
+ * appended to, and an index that ends in one is an index by time.
+ */
+export const MIGRATIONS: readonly Migration[] = [
+  {
+    name: 'books',
+    sql: `
+      CREATE TABLE names (n INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
+      CREATE TABLE orgs (
+        id TEXT PRIMARY KEY, name TEXT NOT NULL, disabled INTEGER NOT NULL DEFAULT 0 CHECK (disabled IN (0, 1)), created_ms INTEGER NOT NULL
+      ) STRICT, WITHOUT ROWID;
+      CREATE TABLE api_keys (
+        id TEXT PRIMARY KEY, org_id TEXT NOT NULL REFERENCES orgs (id), name TEXT NOT NULL, hash TEXT NOT NULL UNIQUE, hint TEXT NOT NULL,
+        cap_nanodollars INTEGER CHECK (cap_nanodollars >= 0), created_ms INTEGER NOT NULL, expires_ms INTEGER, revoked_ms INTEGER
+      ) STRICT, WITHOUT ROWID;
+      CREATE TABLE models (id TEXT PRIMARY KEY, document TEXT NOT NULL CHECK (json_valid(document))) STRICT, WITHOUT ROWID;
+      CREATE TABLE prices (
+        id TEXT PRIMARY KEY, seq INTEGER NOT NULL UNIQUE, model_id TEXT NOT NULL, from_ms INTEGER NOT NULL, to_ms INTEGER,
+        input_picodollars INTEGER NOT NULL CHECK (input_picodollars >= 0),
+        cached_input_picodollars INTEGER NOT NULL CHECK (cached_input_picodollars >= 0),
+        output_picodollars INTEGER NOT NULL CHECK (output_picodollars >= 0),
+        request_picodollars INTEGER NOT NULL CHECK (request_picodollars >= 0)
+      ) STRICT, WITHOUT ROWID;
+      CREATE TABLE balances (account INTEGER PRIMARY KEY REFERENCES names (n), nanodollars INTEGER NOT NULL) STRICT;
+      CREATE TABLE key_spent (key INTEGER PRIMARY KEY REFERENCES names (n), nanodollars INTEGER NOT NULL CHECK (nanodollars >= 0)) STRICT;
+      CREATE TABLE transfers (
+        id TEXT PRIMARY KEY, debit INTEGER NOT NULL, credit INTEGER NOT NULL CHECK (credit <> debit),
+        nanodollars INTEGER NOT NULL CHECK (nanodollars > 0), kind TEXT NOT NULL CHECK (kind IN ('credit', 'charge', 'overrun')),
+        request_id TEXT, at_ms INTEGER NOT NULL, memo TEXT
+      ) STRICT, WITHOUT ROWID;
+      CREATE INDEX transfers_credit ON transfers (credit, id) WHERE kind = 'credit';
+      CREATE TRIGGER transfers_no_update BEFORE UPDATE ON transfers BEGIN SELECT RAISE(ABORT, 'transfers are never changed'); END;
+      CREATE TRIGGER transfers_no_delete BEFORE DELETE ON transfers BEGIN SELECT RAISE(ABORT, 'transfers are never deleted'); END;
+      CREATE TABLE usage (
+        request_id TEXT PRIMARY KEY, org INTEGER NOT NULL, key INTEGER NOT NULL, model INTEGER NOT NULL, protocol INTEGER NOT NULL,
+        stream INTEGER NOT NULL, upstream INTEGER NOT NULL, attempts INTEGER NOT NULL, ending TEXT NOT NULL,
+        input INTEGER NOT NULL CHECK (input >= 0), input_source INTEGER NOT NULL,
+        cached INTEGER NOT NULL CHECK (cached BETWEEN 0 AND input), cached_source INTEGER NOT NULL,
+        written INTEGER NOT NULL CHECK (written BETWEEN 0 AND input), written_source INTEGER NOT NULL,
+        output INTEGER NOT NULL CHECK (output >= 0), output_source INTEGER NOT NULL,
+        reasoning INTEGER NOT NULL CHECK (reasoning BETWEEN 0 AND output), reasoning_source INTEGER NOT NULL,
+        price INTEGER NOT NULL, charge INTEGER NOT NULL CHECK (charge BETWEEN 0 AND held), overrun INTEGER NOT NULL CHECK (overrun >= 0),
+        held INTEGER NOT NULL, admitted_ms INTEGER NOT NULL, settled_ms INTEGER NOT NULL, ttft_us INTEGER, duration_us INTEGER NOT NULL
+      ) STRICT, WITHOUT ROWID;
+      CREATE INDEX usage_by_key ON usage (org, key, request_id);
+      CREATE TABLE rollups (
+        hour INTEGER NOT NULL, org INTEGER NOT NULL, key INTEGER NOT NULL, model INTEGER NOT NULL, upstream INTEGER NOT NULL,
+        price INTEGER NOT NULL, ending TEXT NOT NULL, requests INTEGER NOT NULL, input INTEGER NOT NULL, cached INTEGER NOT NULL,
+        output INTEGER NOT NULL, charge INTEGER NOT NULL,
+        PRIMARY KEY (hour, org, key, model, upstream, price, ending)
+      ) STRICT, WITHOUT ROWID;
+      CREATE TABLE admissions (
+        request_id TEXT PRIMARY KEY, org TEXT NOT NULL, key TEXT NOT NULL, model TEXT NOT NULL, held INTEGER NOT NULL, admitted_ms INTEGER NOT NULL
+      ) STRICT, WITHOUT ROWID;
+      CREATE TABLE interrupted (
+        request_id TEXT PRIMARY KEY, org TEXT NOT NULL, key TEXT NOT NULL, model TEXT NOT NULL, held INTEGER NOT NULL, admitted_ms INTEGER NOT NULL
+      ) STRICT, WITHOUT ROWID;
+    `,
+  },
+]

@@ -1,0 +1,251 @@
+import type { DatabaseSync, SQLInputValue } from 'node:sqlite'
+import type { ApiKey, Org, Price } from '../inference/snapshot.ts'
+import type { AccountId } from '../ledger/account.ts'
+import type { Admission, Settlement, Transfer } from '../ledger/journal.ts'
+import type { StoredDocument } from './control-writes.ts'
+import { admissionOf, settlementOf } from './settlement-row.ts'
+
+/** Which usage rows; what is undefined does not restrict. Times are those of settlement. */
+export interface UsageSelection {
+  readonly orgId?: string
+  readonly keyId?: string
+  readonly modelId?: string
+  readonly fromMs?: number
+  readonly toMs?: number
+}
+
+/** What sums can be grouped by. */
+export type UsageGroup = 'org' | 'key' | 'model' | 'upstream' | 'ending' | 'day' | 'hour'
+
+type Row = Record<string, unknown>
+
+const HOUR_MS = 3_600_000
+const SETTLEMENT = `
+  SELECT u.*, o.name AS org, k.name AS key, m.name AS model, up.name AS upstream, p.name AS price FROM usage u
+  JOIN names o ON o.n = u.org JOIN names k ON k.n = u.key JOIN names m ON m.n = u.model
+  JOIN names up ON up.n = u.upstream JOIN names p ON p.n = u.price`
+
+/** What the server needs to know at its start. */
+export function loadState(database: DatabaseSync): {
+  orgs: Org[]
+  keys: ApiKey[]
+  models: StoredDocument[]
+  prices: Price[]
+  balances: Map<string, bigint>
+  spent: Map<string, bigint>
+} {
+  return {
+    orgs: all(database, 'SELECT * FROM orgs ORDER BY created_ms, id').map(row => ({
+      id: text(row.id),
+      name: text(row.name),
+      disabled: Number(row.disabled) === 1,
+    })),
+    keys: all(database, 'SELECT * FROM api_keys ORDER BY created_ms, id').map(keyOf),
+    models: all(database, 'SELECT document FROM models ORDER BY id').map(row => JSON.parse(text(row.document))),
+    prices: all(database, 'SELECT * FROM prices ORDER BY seq').map(priceOf),
+    balances: new Map(
+      all(
+        database,
+        `SELECT substr(n.name, 5) AS org, b.nanodollars FROM balances b JOIN names n ON n.n = b.account WHERE n.name LIKE 'org:%'`,
+      ).map(row => [text(row.org), row.nanodollars as bigint]),
+    ),
+    spent: new Map(
+      all(database, 'SELECT n.name, s.nanodollars FROM key_spent s JOIN names n ON n.n = s.key').map(row => [
+        text(row.name),
+        row.nanodollars as bigint,
+      ]),
+    ),
+  }
+}
+
+/** The settlement of one request; null when there is none. */
+export function usageByRequest(database: DatabaseSync, requestId: string): Settlement | null {
+  const [row] = all(database, `${SETTLEMENT} WHERE u.request_id = ?`, requestId)
+  return row === undefined ? null : settlementOf(row)
+}
+
+/** Settlements, newest first. The cursor is the last request id of the page before. */
+export function usageList(
+  database: DatabaseSync,
+  selection: UsageSelection,
+  page: { limit: number; cursor?: string },
+): { rows: Settlement[]; nextCursor: string | null } {
+  const { where, values } = conditions(selection, 'u.settled_ms', 1)
+  const before = page.cursor === undefined ? '' : ' AND u.request_id < ?'
+  const cursor = page.cursor === undefined ? [] : [page.cursor]
+  const rows = all(
+    database,
+    `${SETTLEMENT} WHERE ${where}${before} ORDER BY u.request_id DESC LIMIT ?`,
+    ...values,
+    ...cursor,
+    page.limit + 1,
+  )
+  const shown = rows.slice(0, page.limit).map(settlementOf)
+  return { rows: shown, nextCursor: rows.length > page.limit ? (shown.at(-1)?.requestId ?? null) : null }
+}
+
+/** Sums by group. Whole hours come from the rollups; a selection that cuts an hour is summed from the rows. */
+export function usageSummary(
+  database: DatabaseSync,
+  selection: UsageSelection,
+  group: UsageGroup,
+): {
+  group: string
+  requests: number
+  inputTokens: number
+  cachedInputTokens: number
+  outputTokens: number
+  chargeNanodollars: bigint
+}[] {
+  const wholeHours = [selection.fromMs ?? 0, selection.toMs ?? 0].every(ms => ms % HOUR_MS === 0)
+  const [table, requests, hour] = wholeHours
+    ? ['rollups', 'sum(u.requests)', 'u.hour']
+    : ['usage', 'count(*)', `u.settled_ms / ${HOUR_MS}`]
+  const { where, values } = conditions(selection, wholeHours ? 'u.hour' : 'u.settled_ms', wholeHours ? HOUR_MS : 1)
+  const by = {
+    org: 'u.org',
+    key: 'u.key',
+    model: 'u.model',
+    upstream: 'u.upstream',
+    ending: 'u.ending',
+    hour,
+    day: `${hour} / 24`,
+  }[group]
+  const named = !['ending', 'hour', 'day'].includes(group)
+  const rows = all(
+    database,
+    `SELECT ${named ? `(SELECT name FROM names WHERE n = ${by})` : by} AS grp, ${requests} AS requests, sum(u.input) AS input, sum(u.cached) AS cached,
+     sum(u.output) AS output, sum(u.charge) AS charge FROM ${table} u WHERE ${where} GROUP BY ${by} ORDER BY ${group === 'hour' || group === 'day' ? 'grp' : 'charge DESC, grp'}`,
+    ...values,
+  )
+  const label = (value: unknown) => {
+    if (named || group === 'ending') return text(value)
+    return new Date(Number(value) * (group === 'day' ? 24 : 1) * HOUR_MS).toISOString()
+  }
+  return rows.map(row => ({
+    group: label(row.grp),
+    requests: Number(row.requests),
+    inputTokens: Number(row.input),
+    cachedInputTokens: Number(row.cached),
+    outputTokens: Number(row.output),
+    chargeNanodollars: row.charge as bigint,
+  }))
+}
+
+/** All credit ever added to an org, nanodollars. */
+export function creditedTotal(database: DatabaseSync, orgId: string): bigint {
+  const [row] = all(
+    database,
+    `SELECT coalesce(sum(t.nanodollars), 0) AS total FROM transfers t JOIN names n ON n.n = t.credit WHERE t.kind = 'credit' AND n.name = ?`,
+    `org:${orgId}`,
+  )
+  return row?.total as bigint
+}
+
+/** A price by its id, also one that is over. */
+export function priceById(database: DatabaseSync, priceId: string): Price | null {
+  const [row] = all(database, 'SELECT * FROM prices WHERE id = ?', priceId)
+  return row === undefined ? null : priceOf(row)
+}
+
+const TRANSFER =
+  'SELECT t.*, d.name AS debit, c.name AS credit FROM transfers t JOIN names d ON d.n = t.debit JOIN names c ON c.n = t.credit'
+
+/** The transfers of a request. */
+export function transfersOf(database: DatabaseSync, filter: { requestId: string }): Transfer[] {
+  // The ids are known, which spares an index over millions of rows.
+  const ids = ['charge', 'overrun'].map(kind => `${filter.requestId}:${kind}`)
+  return all(database, `${TRANSFER} WHERE t.id IN (?, ?) ORDER BY t.id`, ...ids).map(asTransfer)
+}
+
+/** One transfer; null when there is none of that id. */
+export function transferOf(database: DatabaseSync, id: string): Transfer | null {
+  const [row] = all(database, `${TRANSFER} WHERE t.id = ?`, id)
+  return row === undefined ? null : asTransfer(row)
+}
+
+/** Requests that a crash interrupted, newest first. */
+export function interrupted(database: DatabaseSync): Admission[] {
+  return all(database, 'SELECT * FROM interrupted ORDER BY request_id DESC LIMIT 1000').map(admissionOf)
+}
+
+function conditions(
+  selection: UsageSelection,
+  timeColumn: string,
+  timeUnitMs: number,
+): { where: string; values: SQLInputValue[] } {
+  const parts = ['1 = 1']
+  const values: SQLInputValue[] = []
+  for (const [column, value] of [
+    ['org', selection.orgId],
+    ['key', selection.keyId],
+    ['model', selection.modelId],
+  ] as const) {
+    if (value === undefined) continue
+    parts.push(`u.${column} = (SELECT n FROM names WHERE name = ?)`)
+    values.push(value)
+  }
+  if (selection.fromMs !== undefined) {
+    parts.push(`${timeColumn} >= ?`)
+    values.push(Math.floor(selection.fromMs / timeUnitMs))
+  }
+  if (selection.toMs !== undefined) {
+    parts.push(`${timeColumn} < ?`)
+    values.push(Math.floor(selection.toMs / timeUnitMs))
+  }
+  return { where: parts.join(' AND '), values }
+}
+
+function all(database: DatabaseSync, sql: string, ...values: SQLInputValue[]): Row[] {
+  const statement = database.prepare(sql)
+  statement.setReadBigInts(true)
+  return statement.all(...values) as Row[]
+}
+
+function text(value: unknown): string {
+  return String(value)
+}
+
+function maybeMs(value: unknown): number | null {
+  return value === null ? null : Number(value)
+}
+
+function keyOf(row: Row): ApiKey {
+  return {
+    id: text(row.id),
+    orgId: text(row.org_id),
+    name: text(row.name),
+    hash: text(row.hash),
+    hint: text(row.hint),
+    capNanodollars: row.cap_nanodollars as bigint | null,
+    createdMs: Number(row.created_ms),
+    expiresMs: maybeMs(row.expires_ms),
+    revokedMs: maybeMs(row.revoked_ms),
+  }
+}
+
+function priceOf(row: Row): Price {
+  return {
+    id: text(row.id),
+    modelId: text(row.model_id),
+    fromMs: Number(row.from_ms),
+    toMs: maybeMs(row.to_ms),
+    inputPicodollars: row.input_picodollars as bigint,
+    cachedInputPicodollars: row.cached_input_picodollars as bigint,
+    outputPicodollars: row.output_picodollars as bigint,
+    requestPicodollars: row.request_picodollars as bigint,
+  }
+}
+
+function asTransfer(row: Row): Transfer {
+  return {
+    id: text(row.id),
+    debit: row.debit as AccountId,
+    credit: row.credit as AccountId,
+    amountNanodollars: row.nanodollars as bigint,
+    kind: row.kind as Transfer['kind'],
+    requestId: row.request_id === null ? null : text(row.request_id),
+    atMs: Number(row.at_ms),
+    memo: row.memo === null ? null : text(row.memo),
+  }
+}

@@ -1,0 +1,108 @@
+import { extname } from 'node:path'
+import { Worker } from 'node:worker_threads'
+import { JournalFailure } from '../ledger/journal.ts'
+import type { Batch, FromWorker, ToWorker, WorkerFailure, WorkerSettings } from './messages.ts'
+
+/** The database could not be opened; the message says why and what to do. */
+export class StoreOpenError extends Error {
+  override name = 'StoreOpenError'
+}
+
+/** The store refused a change: a rule of the schema. */
+export class StoreRefused extends Error {
+  override name = 'StoreRefused'
+}
+
+interface Waiting {
+  resolve(result: unknown): void
+  reject(error: Error): void
+}
+
+/** One database worker, seen from the main thread: questions out, answers in, in order. */
+export class WorkerLink {
+  readonly #worker: Worker
+  readonly #waiting = new Map<number, Waiting>()
+  readonly #onFatal: (error: Error) => void
+  #nextId = 1
+  #dead: Error | null = null
+
+  private constructor(worker: Worker, onFatal: (error: Error) => void) {
+    this.#worker = worker
+    this.#onFatal = onFatal
+  }
+
+  /** Starts a worker; rejects with `StoreOpenError` when it cannot open the database. */
+  static open(settings: WorkerSettings, onFatal: (error: Error) => void): Promise<WorkerLink> {
+    const worker = new Worker(new URL(`./worker${extname(import.meta.url)}`, import.meta.url), {
+      workerData: settings,
+      name: `store ${settings.mode}`,
+    })
+    const link = new WorkerLink(worker, onFatal)
+    return new Promise((resolve, reject) => {
+      worker.on('message', (message: FromWorker) => {
+        if (message.type === 'ready') resolve(link)
+        else if (message.type === 'failed-to-open') reject(new StoreOpenError(message.message))
+        else link.#answer(message)
+      })
+      worker.on('error', error => {
+        reject(error)
+        link.#fail(error as Error)
+      })
+      worker.on('exit', () => link.#fail(new JournalFailure('The database worker ended.')))
+    })
+  }
+
+  write(batch: Batch): Promise<void> {
+    return this.#ask(id => ({ type: 'batch', id, batch })) as Promise<void>
+  }
+
+  call<Result>(method: string, ...args: readonly unknown[]): Promise<Result> {
+    return this.#ask(id => ({ type: 'call', id, method, args })) as Promise<Result>
+  }
+
+  /** Closes the database after everything asked before. */
+  async close(): Promise<void> {
+    if (this.#dead !== null) return
+    const exited = new Promise(resolve => this.#worker.once('exit', resolve))
+    this.#worker.postMessage({ type: 'close' } satisfies ToWorker)
+    await exited
+  }
+
+  #ask(message: (id: number) => ToWorker): Promise<unknown> {
+    if (this.#dead !== null) return Promise.reject(this.#dead)
+    const id = this.#nextId++
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(id, { resolve, reject })
+      this.#worker.postMessage(message(id))
+    })
+  }
+
+  #answer(message: Extract<FromWorker, { type: 'done' | 'failed' }>): void {
+    const waiting = this.#waiting.get(message.id)
+    this.#waiting.delete(message.id)
+    if (message.type === 'done') {
+      waiting?.resolve(message.result)
+      return
+    }
+    const error = errorOf(message.failure)
+    waiting?.reject(error)
+    // After a failed fsync nobody knows what is on the disk; trying again would make it look fine.
+    if (message.failure.kind === 'io') {
+      this.#fail(error)
+      this.#onFatal(error)
+    }
+  }
+
+  #fail(error: Error): void {
+    this.#dead ??= error
+    for (const waiting of this.#waiting.values()) waiting.reject(this.#dead)
+    this.#waiting.clear()
+  }
+}
+
+function errorOf(failure: WorkerFailure): Error {
+  if (failure.kind === 'refused') return new StoreRefused(failure.message)
+  return new JournalFailure(
+    failure.kind === 'full' ? `The disk is full: ${failure.message}` : `The disk failed: ${failure.message}`,
+  )
+}
