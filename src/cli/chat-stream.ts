@@ -11,6 +11,7 @@ export interface ChatTarget {
   readonly outputTokensMax: number | null
 }
 
+/** One turn of a chat. */
 export interface ChatMessage {
   readonly role: 'system' | 'user' | 'assistant'
   readonly content: string

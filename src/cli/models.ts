@@ -1,9 +1,11 @@
 import type { Command } from 'commander'
 import { allRows, type ControlClient } from '../control/client.ts'
+import { type CatalogueEntry, licenseText, loadCatalogue } from '../models/catalogue.ts'
+import { listModelFiles } from '../models/model-files.ts'
 import { dollarsArgument, priceArgument, timeFrom } from './arguments.ts'
 import type { Io } from './io.ts'
 import { renderFields } from './output/table.ts'
-import { formatCount, formatMoney, formatTime } from './output/units.ts'
+import { formatBytes, formatCount, formatMoney, formatTime } from './output/units.ts'
 import { openSession, type Session } from './session.ts'
 
 type Model = Awaited<ReturnType<ControlClient['getModel']>>
@@ -29,6 +31,7 @@ export function register(program: Command, io: Io): void {
       `
 Examples:
   npx headrace models
+  npx headrace models catalogue                     what can be pulled by name
   npx headrace models price my-model --input 0.10 --cached 0.02 --output 0.40
   npx headrace models price my-model --input 0.20 --cached 0.04 --output 0.80 --from 2027-01-01`,
     )
@@ -46,6 +49,18 @@ Examples:
         models.map(model => ({ ...model, state: stateOf(model, status) })),
         () => modelTable(session, models, status),
       )
+    })
+
+  group
+    .command('catalogue')
+    .description('List the models that "pull" knows by name.')
+    .action(async (_: object, command: Command) => {
+      const session = openSession(io, command)
+      const { config } = session.configuration()
+      const entries = loadCatalogue(config.home, config.models.catalogueFile).entries
+      const files = await listModelFiles(config.home)
+      const rows = entries.map(entry => ({ ...entry, here: files.some(file => file.name === entry.file.name) }))
+      session.show(rows, () => catalogueTable(session, rows))
     })
 
   group
@@ -116,7 +131,7 @@ function stateOf(model: Model, status: Status): string {
 }
 
 function modelTable(session: Session, models: readonly Model[], status: Status): string {
-  if (models.length === 0) return 'There are no models. Fetch one: npx headrace pull <model>\n'
+  if (models.length === 0) return 'There are no models. "npx headrace models catalogue" lists what can be fetched.\n'
   const price = (title: string, name: 'input' | 'cached_input' | 'output') => ({
     title,
     text: (model: Model) => (model.price === null ? '-' : formatMoney(model.price[name])),
@@ -162,6 +177,20 @@ function modelText(session: Session, model: Model, prices: readonly Price[], sta
       ? `No price yet: npx headrace models price ${model.id} --input … --cached … --output …\n`
       : priceTable(session, prices)
   return `${renderFields(fields, session.style)}\n${list}`
+}
+
+function catalogueTable(session: Session, rows: readonly (CatalogueEntry & { here: boolean })[]): string {
+  return session.table(
+    [
+      { title: 'MODEL', text: entry => entry.id },
+      { title: 'PARAMETERS', text: entry => formatCount(entry.parameters), right: true },
+      { title: 'CONTEXT', text: entry => formatCount(entry.contextTokens), right: true },
+      { title: 'FILE', text: entry => formatBytes(entry.file.bytes), right: true },
+      { title: 'LICENCE', text: entry => licenseText(entry.license), shrink: true },
+      { title: 'HERE', text: entry => (entry.here ? 'yes' : 'no') },
+    ],
+    rows,
+  )
 }
 
 function priceTable(session: Session, prices: readonly Price[]): string {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { parseDocument } from 'yaml'
+import { DEFAULT_MODEL_ID } from '../models/catalogue.ts'
 import { renderExample, renderReference } from './example.ts'
 import { loadConfig } from './load.ts'
 import { nearest } from './nearest.ts'
@@ -78,4 +79,8 @@ test('the nearest name', () => {
   ] as const) {
     assert.equal(nearest(written, ['port', 'host', 'allowedHosts']), expected, written)
   }
+})
+
+test('the default model is that of the catalogue', () => {
+  assert.equal(load(null).models.default, DEFAULT_MODEL_ID)
 })

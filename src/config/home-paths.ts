@@ -15,11 +15,6 @@ export function operatorTokenPath(home: string): string {
   return join(home, 'operator-token')
 }
 
-/** The folder of model files. */
-export function modelsPath(home: string): string {
-  return join(home, 'models')
-}
-
 /** Why a home cannot hold a control socket, or null. */
 export function homeTooLong(home: string, platform: NodeJS.Platform = process.platform): string | null {
   const bytes = Buffer.byteLength(controlSocketPath(home, platform))

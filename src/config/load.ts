@@ -3,12 +3,10 @@ import type { z } from 'zod'
 import { ConfigError, type ConfigIssue } from './config-error.ts'
 import { ENV_OTHER, envSettings, type Layer, put, unknownVariables, valueFromText } from './layer.ts'
 import { nearest } from './nearest.ts'
-import { cautions, contradictions, isLoopbackHost } from './relations.ts'
+import { cautions, contradictions } from './relations.ts'
 import { type Config, configSchema } from './schema.ts'
 import { allowedText, ENV_SHORT, nodeAt, SETTINGS, sectionOf } from './settings.ts'
 import { yamlLayer } from './yaml-layer.ts'
-
-export { isLoopbackHost }
 
 /** Flags that change the configuration, as typed. */
 export interface ConfigFlags {

@@ -119,7 +119,7 @@ export function cautions(config: Config): Relation[] {
 }
 
 /** Whether only this machine can connect to a listener on the host. */
-export function isLoopbackHost(host: string): boolean {
+function isLoopbackHost(host: string): boolean {
   const bare = host.replace(/^\[|\]$/g, '').toLowerCase()
   return bare === 'localhost' || bare.endsWith('.localhost') || bare === '::1' || /^127\.\d+\.\d+\.\d+$/.test(bare)
 }

@@ -403,14 +403,6 @@ export type Frozen<T> = T extends readonly (infer Item)[]
 
 /** The configuration in force: checked, complete, paths absolute, frozen. */
 export type Config = Frozen<z.output<typeof configSchema>>
-export type ServerConfig = Config['server']
-export type MoneyConfig = Config['money']
-export type EngineConfig = Config['engine']
-export type ModelsConfig = Config['models']
-export type UpstreamConfig = Config['upstreams'][number]
-export type UpstreamModelConfig = UpstreamConfig['models'][number]
-export type LogConfig = Config['log']
-export type TelemetryConfig = Config['telemetry']
 
 function succeeds(parse: (text: string) => unknown): (text: string) => boolean {
   return text => {

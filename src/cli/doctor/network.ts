@@ -1,6 +1,7 @@
 import type { Config } from '../../config/schema.ts'
 import { loadCatalogue } from '../../models/catalogue.ts'
 import { listModelFiles } from '../../models/model-files.ts'
+import { findPip } from '../../models/pip.ts'
 import { parseSourceSpec } from '../../models/pull-spec.ts'
 import { type Finding, note, ok } from './finding.ts'
 
@@ -9,6 +10,9 @@ export interface Contact {
   readonly host: string
   readonly purpose: string
 }
+
+/** pip knows which; asking it would be a call that nobody asked for. */
+const PIP_INDEX = 'the package index of pip on this machine'
 
 /** Every host that this configuration leads to. Nothing is contacted to find out. */
 export async function contacts(config: Config, env: Readonly<Record<string, string | undefined>>): Promise<Contact[]> {
@@ -27,7 +31,7 @@ export async function contacts(config: Config, env: Readonly<Record<string, stri
     const source = parseSourceSpec(text)
     if (source.kind === 'hf') found.push({ host: new URL(env.HF_ENDPOINT || 'https://huggingface.co').host, purpose })
     if (source.kind === 'url') found.push({ host: source.url.host, purpose })
-    if (source.kind === 'pypi') found.push({ host: 'the package index of pip on this machine', purpose })
+    if (source.kind === 'pypi') found.push({ host: PIP_INDEX, purpose })
   }
   return found
 }
@@ -42,7 +46,17 @@ export async function networkFindings(
   const missing = config.upstreams.filter(
     upstream => upstream.apiKeyEnv !== null && (env[upstream.apiKeyEnv] ?? '') === '',
   )
+  const viaPip = found.some(contact => contact.host === PIP_INDEX)
   return [
+    ...(viaPip && (await findPip(env)) === null
+      ? [
+          note(
+            'network',
+            'This machine has no pip, so sources that are Python packages are left out.',
+            'Install Python with pip, where the other sources cannot be reached.',
+          ),
+        ]
+      : []),
     ...found.map(({ host, purpose }) => ok('network', `${host}: ${purpose}`, { host, purpose })),
     ...missing.map(upstream =>
       note(
