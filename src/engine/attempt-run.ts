@@ -33,7 +33,7 @@ export class AttemptRun {
   }
 
   event(event: InferenceEvent): void {
-    if (this.#over) return
+    if (this.over) return
     if (event.type === 'started') this.started = true
     if (!this.#paused) {
       this.#sink.onEvent(event)
