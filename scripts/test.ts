@@ -23,7 +23,9 @@ if (words.length === 0 && !model) {
   for (const [name, command, ...args] of CHECKS) {
     const startedMs = performance.now()
     const code = await run(command, args)
-    process.stdout.write(`${code === 0 ? 'ok  ' : 'FAIL'} ${name} (${((performance.now() - startedMs) / 1000).toFixed(1)} s)\n`)
+    process.stdout.write(
+      `${code === 0 ? 'ok  ' : 'FAIL'} ${name} (${((performance.now() - startedMs) / 1000).toFixed(1)} s)\n`,
+    )
     if (code !== 0) failed = true
   }
 }
@@ -51,7 +53,11 @@ process.exit(failed || code !== 0 ? 1 : 0)
 function run(command: string, args: readonly string[]): Promise<number> {
   return new Promise(done => {
     const path = `${resolve(root, 'node_modules/.bin')}:${process.env.PATH}`
-    const child = spawn(command, args, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'], env: { ...process.env, PATH: path } })
+    const child = spawn(command, args, {
+      cwd: root,
+      stdio: ['ignore', 'inherit', 'inherit'],
+      env: { ...process.env, PATH: path },
+    })
     child.on('error', error => {
       process.stderr.write(`${command}: ${error.message}\n`)
       done(1)
