@@ -216,6 +216,17 @@ for (const [name, line, surroundings, code, text] of [
   })
 }
 
+test('chat: a key that cannot be revoked is told, and the answer stands', async () => {
+  await using world = await createWorld(response => response.end(HELLO))
+  world.harness.fake.revokeKey = () => Promise.reject(new Error('the disk is full'))
+  const { code, out, err } = await world.run('chat hi')
+  assert.deepEqual([code, out], [0, 'Hello.\n'])
+  assert.match(
+    err,
+    /The key of this chat could not be revoked: .*\n {2}It ends by itself in a day; to end it now: npx headrace keys revoke key_/,
+  )
+})
+
 test('a conversation: answers build on each other, /reset forgets, an error does not end it, Ctrl-C stops an answer only', async () => {
   const slow = Promise.withResolvers<void>()
   await using world = await createWorld((response, { body }) => {

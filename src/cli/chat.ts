@@ -10,6 +10,7 @@ import type { Io } from './io.ts'
 import { printable, printableLines } from './output/style.ts'
 import { formatCount, formatDuration } from './output/units.ts'
 import { pickOrg } from './pick-org.ts'
+import { renderError } from './report-error.ts'
 import { openSession, type Session } from './session.ts'
 
 interface ChatFlags {
@@ -103,7 +104,16 @@ async function chat(session: Session, words: readonly string[], flags: ChatFlags
     try {
       return await talk({ ...target, key: own.secret })
     } finally {
-      await client.revokeKey(own.id).catch(() => {})
+      // The answer is there; a key that lives on for a while is worth a word, not a failure.
+      await client.revokeKey(own.id).catch((error: Error) => {
+        const cure = `It ends by itself in a day; to end it now: npx headrace keys revoke ${own.id}`
+        io.stderr.write(
+          renderError(
+            { message: `The key of this chat could not be revoked: ${error.message}`, cure },
+            session.errorStyle,
+          ),
+        )
+      })
     }
   }, 'server')
 }

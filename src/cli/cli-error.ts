@@ -5,7 +5,7 @@ export const EXIT = Object.freeze({
   failed: 1,
   /** The command line or the configuration is wrong. */
   usage: 2,
-  /** The server cannot be reached, or the home is in use by another process. */
+  /** The server cannot be reached, or another process uses the home or the port. */
   unreachable: 3,
   /** Ctrl-C, as shells count it: 128 + SIGINT. */
   interrupted: 130,

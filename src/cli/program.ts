@@ -15,7 +15,7 @@ Exit codes:
   0  it worked
   1  it failed, or something is broken
   2  the command line or the configuration is wrong
-  3  the server cannot be reached, or another process uses the home
+  3  the server cannot be reached, or another process uses the home or the port
   130  interrupted
 
 Examples:

@@ -40,9 +40,7 @@ export function reportOf(error: unknown, helpCommand: string): ErrorReport {
   }
   if (!(error instanceof Error)) return report(String(error), '', EXIT.failed)
   // Told apart by name, so that a command that never needs them does not load the folders that declare them.
-  if (error.name === 'HomeLockedError') {
-    return report(error.message, 'Stop the process that has it, or name another home with --home.', EXIT.unreachable)
-  }
+  if (error.name === 'HomeLockedError') return report(error.message, '', EXIT.unreachable)
   if (error.name === 'ControlError') {
     const code = (error as { code?: string }).code ?? ''
     return report(error.message, CONTROL_CURES[code] ?? '', EXIT.failed, code)
@@ -52,7 +50,7 @@ export function reportOf(error: unknown, helpCommand: string): ErrorReport {
 }
 
 /** `headrace: what was wrong`, and under it what to do. */
-export function renderError(report: ErrorReport, style: Style): string {
+export function renderError(report: Pick<ErrorReport, 'message' | 'cure'>, style: Style): string {
   const [first = '', ...rest] = report.message.split('\n').map(printable)
   const cure = report.cure === '' || report.message.includes(report.cure) ? [] : [`  ${report.cure}`]
   return `${[`${style.red('headrace:')} ${first}`, ...rest.map(line => `  ${line}`), ...cure].join('\n')}\n`
