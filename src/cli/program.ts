@@ -87,7 +87,7 @@ export async function buildProgram(io: Io, wanted: CommandEntry | null): Promise
     .helpOption('-h, --help', 'show help')
     .addHelpText('after', EXIT_CODES)
     .exitOverride()
-    .configureHelp({ showGlobalOptions: true, helpWidth: Math.min(io.stdout.columns ?? 100, 100) })
+    .configureHelp({ showGlobalOptions: true, helpWidth: Math.min(io.stdout.columns || 100, 100) })
     .configureOutput({
       writeOut: text => void io.stdout.write(text),
       writeErr: text => void io.stderr.write(text),

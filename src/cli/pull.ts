@@ -65,7 +65,7 @@ async function pull(session: Session, spec: string, flags: PullFlags, pullModel:
   const progress = createProgress({
     write: text => void io.stderr.write(text),
     isTerminal: io.stderr.isTTY === true,
-    columns: io.stderr.columns ?? 80,
+    columns: io.stderr.columns || 80,
     monotonicMs: io.monotonicMs,
     style: session.errorStyle,
   })

@@ -96,7 +96,7 @@ function announce(session: Session, config: Config, server: RunningServer, times
 function startView(session: Session): StartView & { clear(): void } {
   const { io, style } = session
   const isTerminal = io.stdout.isTTY === true
-  const columns = io.stdout.columns ?? 80
+  const columns = io.stdout.columns || 80
   const clear = () => {
     if (isTerminal) session.print('\r\x1b[K')
   }

@@ -68,7 +68,7 @@ export function openSession(io: Io, command: Command): Session {
       else session.print(text())
     },
     table: (columns, rows) =>
-      renderTable(columns, rows, io.stdout.isTTY === true ? (io.stdout.columns ?? 80) : null, style),
+      renderTable(columns, rows, io.stdout.isTTY === true ? io.stdout.columns || 80 : null, style),
   }
   return session
 }

@@ -50,14 +50,11 @@ export function watchStart(monotonicMs: () => number, view: StartView | null): S
       if (event.type === 'download') {
         const { model, source, bytesDone, bytesTotal } = event
         downloadSinceMs ??= monotonicMs()
-        const earlier = downloads.get(model)
-        // Of several sources that are tried in turn, the last one brought the model.
-        downloads.set(model, {
-          model,
-          source,
-          bytes: earlier?.source === source ? Math.max(earlier.bytes, bytesDone) : bytesDone,
-        })
-        view?.progress.update(model, bytesDone, bytesTotal)
+        // Of several sources that are tried in turn, the last one brought the model. What a source counts on the disk may
+        // pass what it announced, while a part is there twice.
+        const bytes = Math.min(bytesDone, bytesTotal ?? bytesDone)
+        downloads.set(model, { model, source, bytes })
+        view?.progress.update(model, bytes, bytesTotal)
         return
       }
       view?.progress.end()
