@@ -33,11 +33,18 @@ export function readBody(request: IncomingMessage, bytesMax: number): Promise<Ui
       else if (chunks === null) chunks = [only, chunk]
       else chunks.push(chunk)
     })
-    request.on('end', () => resolve(chunks === null ? (only ?? new Uint8Array()) : Buffer.concat(chunks, bytes)))
+    let whole = false
+    request.on('end', () => {
+      whole = true
+      resolve(chunks === null ? (only ?? new Uint8Array()) : Buffer.concat(chunks, bytes))
+    })
     request.on('error', cause =>
       reject(new ApiError('invalid_json', 'The connection broke in the middle of the body.', { cause })),
     )
-    request.on('close', () => reject(new ApiError('invalid_json', 'The connection closed in the middle of the body.')))
+    request.on('close', () => {
+      // Every request closes; making an error, with its stack, for each that went well would cost more than reading it.
+      if (!whole) reject(new ApiError('invalid_json', 'The connection closed in the middle of the body.'))
+    })
   })
 }
 

@@ -7,6 +7,7 @@ import { ChunkDecoder } from './chunk-decoder.ts'
 import { ChunkScan } from './chunk-scan.ts'
 import { failureOfErrorFrame } from './error-frame.ts'
 import { rewriteFrame } from './frame-rewrite.ts'
+import { RepeatedFrame } from './repeated-frame.ts'
 import { estimateTokens } from './token-estimate.ts'
 
 type Emit = (event: InferenceEvent) => void
@@ -49,6 +50,10 @@ export class OpenAiStreamDecoder {
   #runStart = -1
   #runEnd = -1
   #runTokens = 0
+  /** Adjacent frames of text that were decoded without parsing: one delta for all. */
+  readonly #repeated = new RepeatedFrame()
+  #text = ''
+  #textTokens = 0
 
   constructor(options: OpenAiStreamDecoderOptions) {
     this.#passthrough = options.passthrough
@@ -85,7 +90,8 @@ export class OpenAiStreamDecoder {
           this.#done = true
           break
         }
-        const failure = this.#passthrough && this.#started ? this.#pass(emit) : this.#read(emit)
+        const failure =
+          this.#passthrough && this.#started ? this.#pass(emit) : this.#takeText() ? null : this.#read(emit)
         if (failure !== null) {
           this.#flush(emit)
           return failure
@@ -98,6 +104,17 @@ export class OpenAiStreamDecoder {
     }
     this.#flush(emit)
     return null
+  }
+
+  /** A frame of text like the one before, to be decoded; false when it has to be parsed. */
+  #takeText(): boolean {
+    const { dataBytes, dataStart, dataEnd } = this.#parser
+    if (this.#passthrough) return false
+    const text = this.#repeated.match(dataBytes, dataStart, dataEnd)
+    if (text === null) return false
+    this.#text += text
+    this.#textTokens += estimateTokens(Buffer.byteLength(text))
+    return true
   }
 
   /** A frame in passthrough: on its way unread unless the scan says to look closer. */
@@ -154,8 +171,15 @@ export class OpenAiStreamDecoder {
     const sole = (this.#choices ?? 1) === 1
     const reported = sole && usage?.usage.outputSource === 'reported' ? usage.usage.outputTokens : undefined
     const tokens = reported === undefined ? undefined : Math.max(0, reported - this.#tokens)
+    const { dataBytes, dataStart, dataEnd } = this.#parser
     const failure = this.#chunks.decode(choices, tokens, event => {
-      if (event.type === 'delta') this.#tokens += event.tokens
+      if (event.type === 'delta') {
+        this.#tokens += event.tokens
+        // Only what says nothing but a text: no usage, no finish, one choice.
+        if (!this.#passthrough && usage === undefined && choices.length === 1 && !hasFinish(choices[0])) {
+          this.#repeated.learn(dataBytes, dataStart, dataEnd, event)
+        }
+      }
       emit(event)
     })
     if (usage === undefined) return failure
@@ -184,6 +208,14 @@ export class OpenAiStreamDecoder {
   }
 
   #flush(emit: Emit): void {
+    if (this.#text !== '') {
+      const content = this.#text
+      const tokens = this.#textTokens
+      this.#text = ''
+      this.#textTokens = 0
+      this.#tokens += tokens
+      emit({ type: 'delta', choice: this.#repeated.choice, content, tokens })
+    }
     if (this.#runStart === -1) return
     const bytes = this.#parser.bytes.subarray(this.#runStart, this.#runEnd)
     const tokens = this.#runTokens
@@ -206,6 +238,10 @@ function emitUsage(usage: NormalisedUsage, emit: Emit): void {
 
 function protocolFailure(message: string): UpstreamFailure {
   return { reason: 'protocol', message, retryable: true }
+}
+
+function hasFinish(choice: unknown): boolean {
+  return isObject(choice) && choice.finish_reason !== null && choice.finish_reason !== undefined
 }
 
 /** `[DONE]`, the mark that ends OpenAI's streams. */
