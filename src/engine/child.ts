@@ -7,7 +7,7 @@ import { existsSync } from 'node:fs'
 import { type Binding, importLibrary, loadBinding } from './binding.ts'
 import { RequestFault } from './fault.ts'
 import type { ChildOptions, FromChild, LoadedModel, ToChild } from './messages.ts'
-import { beginningOf, readModelFile, wholePrefixOnly } from './model-file.ts'
+import { beginningOf, loadsAlone, readModelFile, wholePrefixOnly } from './model-file.ts'
 import { outbox } from './outbox.ts'
 import type { PromptModel } from './prompt.ts'
 import { PromptCache } from './prompt-cache.ts'
@@ -62,6 +62,7 @@ async function load(options: ChildOptions): Promise<void> {
     slots: options.slots,
     slotTokens: options.slotTokens,
     cache,
+    loadsAlone: loadsAlone(binding.info),
     cacheTokensMin: options.cacheTokensMin,
     event: (id, event) => out.event(id, event),
     end: (id, end) => out.end(id, end),

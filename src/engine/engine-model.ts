@@ -192,7 +192,8 @@ export class EngineModel {
   async close(graceMs: number): Promise<void> {
     this.#closed = true
     if (this.#runs.size > 0) await this.#settled(graceMs)
-    for (const run of this.#runs.values()) this.#cancel(run)
+    // The newest first, so that no slot is given to one that is cancelled next.
+    for (const run of [...this.#runs.values()].reverse()) this.#cancel(run)
     if (this.#runs.size > 0) await this.#settled(1_000)
     await this.unload()
   }

@@ -66,3 +66,12 @@ export function wholePrefixOnly(info: ModelInfo): boolean {
   const window = Number(info.metadata[`${architecture}.attention.sliding_window`] ?? 0)
   return info.is_recurrent || info.is_hybrid || architecture === 'deepseek4' || window > 0
 }
+
+/**
+ * Whether loading a saved state disturbs the other sequences that run at that moment. So it is with `deepseek4`: the
+ * binding reads the compressed attention state of one sequence over those of all, and the answers of the others change
+ * (test/engine/reuse.test.ts). Other models whose state is more than keys and values are not trusted with it either.
+ */
+export function loadsAlone(info: ModelInfo): boolean {
+  return info.is_recurrent || info.is_hybrid || info.metadata['general.architecture'] === 'deepseek4'
+}

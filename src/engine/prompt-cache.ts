@@ -43,6 +43,8 @@ export interface PendingSave {
   readonly salt: string
   /** What the file will hold: the prompt without its last token, which is always evaluated anew to get fresh logits. */
   readonly tokens: Int32Array
+  /** Room that is kept for it. */
+  readonly bytes: number
 }
 
 /**
@@ -62,6 +64,7 @@ export class PromptCache {
   readonly #roots = new Map<string, Map<number, Node>>()
   readonly #entries = new Set<Entry>()
   #bytes = 0
+  readonly #pending = new Set<PendingSave>()
   #pendingBytes = 0
   /** Learned from the files; 0 until the first. The most seen, so that an estimate is not too low. */
   #bytesPerToken = 0
@@ -133,11 +136,17 @@ export class PromptCache {
   begin(salt: string, prompt: Int32Array, coveredTokens: number): PendingSave | undefined {
     const tokens = prompt.subarray(0, prompt.length - 1)
     if (tokens.length - coveredTokens < this.#tokensMin) return undefined
+    for (const other of this.#pending) {
+      // Another slot is already saving as good as the same.
+      if (other.salt === salt && tokens.length - shared(other.tokens, tokens) < this.#tokensMin) return undefined
+    }
     const estimate = this.#bytesPerToken * tokens.length
     if (estimate > this.#bytesMax) return undefined
     if (!this.#makeRoom(estimate)) return undefined
     this.#pendingBytes += estimate
-    return { path: join(this.#dir, `${++this.#files}.state`), salt, tokens: tokens.slice() }
+    const pending = { path: join(this.#dir, `${++this.#files}.state`), salt, tokens: tokens.slice(), bytes: estimate }
+    this.#pending.add(pending)
+    return pending
   }
 
   /** Takes a file that was written into the index. */
@@ -190,7 +199,7 @@ export class PromptCache {
   }
 
   #settlePending(pending: PendingSave): void {
-    this.#pendingBytes = Math.max(0, this.#pendingBytes - this.#bytesPerToken * pending.tokens.length)
+    if (this.#pending.delete(pending)) this.#pendingBytes -= pending.bytes
   }
 
   #longest(salt: string, tokens: Int32Array): { entry: Entry; covered: number } | undefined {

@@ -48,6 +48,8 @@ export interface SchedulerOptions {
   readonly slots: number
   readonly slotTokens: number
   readonly cache: PromptCache | undefined
+  /** Whether a state may only be loaded while no other choice runs; see `loadsAlone`. */
+  readonly loadsAlone: boolean
   /** Two prompts that share this many tokens more than the cache holds wait for each other. */
   readonly cacheTokensMin: number
   readonly event: (id: number, event: InferenceEvent) => void
@@ -173,8 +175,9 @@ export class Scheduler {
 
   /** Whether a running prefill will soon save much more of this prompt than is stored: then waiting is cheaper. */
   #waitsForPrefix(sequence: Sequence): boolean {
-    const { cache, cacheTokensMin } = this.#options
-    if (cache === undefined || sequence.withoutCache) return false
+    const { cache, cacheTokensMin, loadsAlone } = this.#options
+    // Where a state cannot be loaded beside its maker, waiting for it would be waiting for the whole answer.
+    if (cache === undefined || loadsAlone || sequence.withoutCache) return false
     let stored: number | undefined
     for (const other of this.#running) {
       if (other.save === undefined || other.save.salt !== sequence.job.message.cacheSalt) continue
@@ -206,8 +209,10 @@ export class Scheduler {
     const stops = [...message.sampling.stop, ...prepared.stops]
     sequence.reader = answerReader(prepared.shape, stops, this.#options.newCallId)
     if (cache !== undefined && !sequence.withoutCache) {
-      sequence.hit = cache.find(message.cacheSalt, prompt.tokens)
-      sequence.save = cache.begin(message.cacheSalt, prompt.tokens, sequence.hit?.tokens ?? 0)
+      const mayLoad = !this.#options.loadsAlone || this.#running.size === 1
+      sequence.hit = mayLoad ? cache.find(message.cacheSalt, prompt.tokens) : undefined
+      const covered = sequence.hit?.tokens ?? cache.peek(message.cacheSalt, prompt.tokens)
+      sequence.save = cache.begin(message.cacheSalt, prompt.tokens, covered)
     }
     try {
       sequence.requestId = binding.queue(
