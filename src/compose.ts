@@ -2,7 +2,6 @@ import { randomBytes } from 'node:crypto'
 import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
 import { createServer, type RequestListener, type Server } from 'node:http'
 import { join } from 'node:path'
-import { getRequestListener } from '@hono/node-server'
 import { destination, type Logger, pino, stdTimeFunctions } from 'pino'
 import type { OfflineControl, RunningServer, ServeHooks } from './cli/serve-types.ts'
 import { versionText } from './cli/version-text.ts'
@@ -16,6 +15,8 @@ import { createPublisher, type Publisher } from './control/publisher.ts'
 import { requestCharge } from './control/request-charge.ts'
 import { modelsOf, type StoredModel } from './control/snapshot-builder.ts'
 import { createEngineUpstream, type EngineUpstream } from './engine/engine-upstream.ts'
+import { clientAddressReader } from './gateway/client-address.ts'
+import { fetchListener } from './gateway/fetch-listener.ts'
 import { type ListenerSettings, listen } from './gateway/listener.ts'
 import { Pipeline } from './gateway/pipeline.ts'
 import type { Price, Snapshot, Target } from './inference/snapshot.ts'
@@ -198,7 +199,7 @@ export async function serve(config: Config, hooks: ServeHooks): Promise<RunningS
       operatorToken: token,
       onError: error => log.error({ err: error }, 'a mistake of the control plane'),
     })
-    const controlListener = getRequestListener(request => control.fetch(request), { overrideGlobalObjects: false })
+    const controlListener = fetchListener(request => control.fetch(request))
     hooks.onProgress({ type: 'phase', name: 'listen' })
     const listener = await listen({
       pipeline,
@@ -286,6 +287,10 @@ function createEngine(config: Config): EngineUpstream {
     threads: engine.threads === 'auto' ? undefined : engine.threads,
     memoryBytesMax: engine.memoryBytesMax === 'auto' ? undefined : engine.memoryBytesMax,
     cacheBytesMax: engine.promptCacheBytesMax,
+    cacheDir: engine.promptCacheDir === 'auto' ? undefined : engine.promptCacheDir,
+    idleUnloadMs: engine.idleUnloadMs,
+    variant: engine.variant,
+    libraryDir: engine.libraryDir ?? undefined,
   })
 }
 
@@ -402,6 +407,7 @@ async function offerDefaultModel(
     })
     return
   }
+  if (present === null) hooks.onProgress({ type: 'phase', name: 'download', detail: entry.name })
   try {
     await pullModel(entry.id, {
       home: config.home,
@@ -456,6 +462,7 @@ function offerFiles(engine: EngineUpstream, config: Config, targets: readonly Ta
       name: upstreamModel,
       path: join(modelsFolder(config.home), entry.file.name),
       slots: config.engine.parallel,
+      sampling: entry.sampling,
       contextTokens:
         config.engine.contextTokens === 'auto'
           ? Math.min(entry.contextTokens, SLOT_TOKENS_AUTO)
@@ -524,7 +531,7 @@ function listenerSettings(config: Config): ListenerSettings {
   const { server } = config
   const tls =
     server.tls === null ? null : { cert: readFileSync(server.tls.certFile), key: readFileSync(server.tls.keyFile) }
-  return { ...server, tls, corsOrigins: server.cors.origins }
+  return { ...server, tls, corsOrigins: server.cors.origins, clientAddress: clientAddressReader(server.trustedProxies) }
 }
 
 // The command line's door: a socket that only the operator's user can open.

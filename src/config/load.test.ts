@@ -312,11 +312,6 @@ checkRefused(
   'default: server.firstByteTimeoutMs is 600000, later than server.requestDeadlineMs (20000): it could never be reached; lower it or raise the deadline',
 )
 checkRefused(
-  'a kept cache without a place',
-  { env: { HEADRACE_ENGINE_KEEP_PROMPT_CACHE: 'true' } },
-  'HEADRACE_ENGINE_KEEP_PROMPT_CACHE: engine.keepPromptCache is true while engine.promptCacheDir is auto: the automatic folder may be memory that a restart empties; name a folder',
-)
-checkRefused(
   'an inside address that nobody allowed',
   { file: UPSTREAM.replace('allowPrivate: true', 'allowPrivate: false') },
   `${FILE}:4: upstreams.0.baseUrl is "http://10.0.0.7:8000/v1", an address inside this machine or network; if that is meant, set allowPrivate: true for this upstream`,

@@ -12,7 +12,7 @@ export interface Relation {
 
 /** Contradictions between settings that are each allowed. */
 export function contradictions(config: Config): Relation[] {
-  const { server, engine } = config
+  const { server } = config
   const found: Relation[] = []
   const demand = (holds: boolean, path: string, message: string) => {
     if (!holds) found.push({ path, message })
@@ -28,11 +28,6 @@ export function contradictions(config: Config): Relation[] {
     server.keepAliveCommentMs < server.firstByteTimeoutMs,
     'server.keepAliveCommentMs',
     `is ${server.keepAliveCommentMs}, not below server.firstByteTimeoutMs (${server.firstByteTimeoutMs}): a waiting stream would end before its first comment; lower it`,
-  )
-  demand(
-    !engine.keepPromptCache || engine.promptCacheDir !== 'auto',
-    'engine.keepPromptCache',
-    'is true while engine.promptCacheDir is auto: the automatic folder may be memory that a restart empties; name a folder',
   )
   demand(
     !(server.cors.origins.includes('*') && server.cors.origins.length > 1),

@@ -321,10 +321,6 @@ const engine = z.strictObject({
         { path: true, allowed: 'auto, or a path' },
       ),
     ),
-  keepPromptCache: flag(
-    false,
-    'Keep stored prompt states over a restart. They are prompts, so they are wiped unless this is on.',
-  ),
   idleUnloadMs: milliseconds(
     30 * MINUTE_MS,
     0,
@@ -362,10 +358,6 @@ const log = z.strictObject({
     .enum(['auto', 'pretty', 'json'])
     .default('auto')
     .meta(about('Form of a line; auto: pretty on a terminal, else json.')),
-  prompts: flag(
-    false,
-    'Write prompts and answers to the log. They are private to your customers: leave it off outside debugging.',
-  ),
 })
 
 const telemetry = z.strictObject({

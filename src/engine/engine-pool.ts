@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs'
+import type { Sampling } from '../inference/request.ts'
 import type { Clock } from '../std/clock.ts'
 import { type CacheFolder, resetCacheFolder, wipeCacheFolder } from './cache-folder.ts'
 import { EngineFailure, EngineModel } from './engine-model.ts'
@@ -36,6 +37,8 @@ export interface EngineModelOptions {
   readonly contextTokens?: number
   /** Replaces the chat template of the file. */
   readonly chatTemplate?: string
+  /** Used where a request says nothing. */
+  readonly sampling?: Partial<Sampling>
   /** Layers to put on a GPU; default all where the build has one (CUDA, Vulkan, Metal), else 0. */
   readonly gpuLayers?: number
   /**
@@ -97,6 +100,11 @@ export class EnginePool {
 
   plan(name: string): MemoryPlan | undefined {
     return this.#members.get(name)?.plan
+  }
+
+  /** Sampling that the model's publisher advises, for what a request leaves unsaid. */
+  samplingOf(name: string): Partial<Sampling> {
+    return this.#members.get(name)?.options.sampling ?? {}
   }
 
   names(): readonly string[] {

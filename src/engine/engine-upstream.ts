@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import type { InferenceRequest } from '../inference/request.ts'
+import type { InferenceRequest, Sampling } from '../inference/request.ts'
 import type { Attempt, AttemptHandle, AttemptSink, Upstream, UpstreamLoad } from '../inference/upstream.ts'
 import { type Clock, SYSTEM_CLOCK } from '../std/clock.ts'
 import { chooseCacheFolder } from './cache-folder.ts'
@@ -87,7 +87,7 @@ export function createEngineUpstream(options: EngineOptions): EngineUpstream {
           sink.onEnd({ kind: 'cancelled' })
           return
         }
-        handle = model.run(attempt, sink)
+        handle = model.run(withDefaults(attempt, pool.samplingOf(attempt.upstreamModel)), sink)
         if (paused) handle.pause()
       },
       error => sink.onEnd({ kind: 'failed', failure: failureOf(error) }),
@@ -142,4 +142,11 @@ export function createEngineUpstream(options: EngineOptions): EngineUpstream {
 function failureOf(error: unknown): EngineFailure['failure'] {
   if (error instanceof EngineFailure) return error.failure
   return { reason: 'internal', message: error instanceof Error ? error.message : String(error), retryable: false }
+}
+
+// What the client left unsaid is the model's to say: small models answer badly at the sampling that suits large ones.
+function withDefaults(attempt: Attempt, defaults: Partial<Sampling>): Attempt {
+  const said = Object.fromEntries(Object.entries(attempt.request.sampling).filter(([, value]) => value !== undefined))
+  const sampling = { ...defaults, ...said } as Sampling
+  return { ...attempt, request: { ...attempt.request, sampling } }
 }

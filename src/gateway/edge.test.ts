@@ -1,5 +1,9 @@
 import assert from 'node:assert/strict'
+import { createServer, type IncomingMessage } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { test } from 'node:test'
+import { clientAddressReader } from './client-address.ts'
+import { fetchListener } from './fetch-listener.ts'
 import { hostAllowed, originAllowed } from './origin.ts'
 import { methodsOf, routeOf } from './routes.ts'
 
@@ -51,4 +55,38 @@ test('only listed origins may call from a page', () => {
   assert.equal(originAllowed('https://b.example', ['https://a.example']), false)
   assert.equal(originAllowed('https://b.example', ['*']), true)
   assert.equal(originAllowed('https://b.example', []), false)
+})
+
+test('the client is whom a trusted proxy names, and nobody else', () => {
+  const check = (trusted: string[], peer: string, forwarded: string | undefined, expected: string) => {
+    const request = {
+      socket: { remoteAddress: peer },
+      headers: { 'x-forwarded-for': forwarded },
+    } as unknown as IncomingMessage
+    assert.equal(clientAddressReader(trusted)(request), expected)
+  }
+  check([], '203.0.113.9', '1.1.1.1', '203.0.113.9')
+  check(['10.0.0.0/8'], '10.1.2.3', '1.1.1.1', '1.1.1.1')
+  check(['10.0.0.0/8'], '::ffff:10.1.2.3', 'spoofed, 1.1.1.1, 10.9.9.9', '1.1.1.1')
+  check(['10.0.0.0/8'], '10.1.2.3', undefined, '10.1.2.3')
+  check(['fd00::/8'], 'fd00::1', '2001:db8::1', '2001:db8::1')
+})
+
+test('a function from Request to Response is served with any method and body', async () => {
+  const server = createServer(
+    fetchListener(async request =>
+      Response.json({ method: request.method, path: new URL(request.url).pathname, body: await request.text() }),
+    ),
+  )
+  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as AddressInfo
+  const ask = async (method: string, body?: string) =>
+    (await fetch(`http://127.0.0.1:${port}/a/b?c`, { method, body })).json()
+  assert.deepEqual(await ask('GET'), { method: 'GET', path: '/a/b', body: '' })
+  assert.deepEqual(await ask('DELETE'), { method: 'DELETE', path: '/a/b', body: '' })
+  assert.deepEqual(await ask('POST', '{"x":1}'), { method: 'POST', path: '/a/b', body: '{"x":1}' })
+  const large = await fetch(`http://127.0.0.1:${port}/`, { method: 'POST', body: 'x'.repeat((1 << 20) + 1) })
+  assert.equal(large.status, 413)
+  server.closeAllConnections()
+  server.close()
 })

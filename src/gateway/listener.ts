@@ -15,6 +15,7 @@ import type { Model, Snapshot } from '../inference/snapshot.ts'
 import { modelObject } from '../protocols/model-object.ts'
 import type { ProtocolCodec } from '../protocols/protocol.ts'
 import { priceAt } from '../settlement/price-usage.ts'
+import type { ClientAddress } from './client-address.ts'
 import { HttpClientPort } from './client-port.ts'
 import { hostAllowed, originAllowed } from './origin.ts'
 import type { Pipeline } from './pipeline.ts'
@@ -50,6 +51,8 @@ export interface ListenerSettings {
   readonly tls: { readonly cert: Buffer; readonly key: Buffer } | null
   readonly allowedHosts: readonly string[]
   readonly corsOrigins: readonly string[]
+  /** Who a request comes from, proxies considered. */
+  readonly clientAddress: ClientAddress
   readonly bodyBytesMax: number
   readonly headerBytesMax: number
   readonly connectionsMax: number
@@ -145,6 +148,7 @@ export function createHandler(parts: ListenerParts): RequestListener {
           body: () => readBody(request, settings.bodyBytesMax),
           client,
           requestId,
+          from: () => settings.clientAddress(request),
         })
         return
       }

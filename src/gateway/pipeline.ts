@@ -55,6 +55,8 @@ export interface Incoming {
   readonly client: ClientPort
   /** Also sent as `x-request-id`. */
   readonly requestId: string
+  /** The client's address, for the log of refusals. */
+  readonly from?: () => string
 }
 
 /** A silent buffered answer gets a blank, which JSON allows before a value, well before undici's 300 s without a byte. */
@@ -122,7 +124,7 @@ export class Pipeline {
       }
     } catch (thrown) {
       const error = toApiError(thrown)
-      telemetry.refused(error.code, requestId, thrown)
+      telemetry.refused(error.code, requestId, thrown, incoming.from)
       if (!client.headSent) sendError(client, error, requestId)
       else client.end()
     }

@@ -6,8 +6,8 @@ import type { Settlement } from '../ledger/journal.ts'
 export interface Telemetry {
   /** A request was let in. */
   admitted(modelId: string): void
-  /** A request was refused or failed with an error of the table. */
-  refused(code: string, requestId: string, cause: unknown): void
+  /** A request was refused or failed with an error of the table; `from` tells the client's address. */
+  refused(code: string, requestId: string, cause: unknown, from?: () => string): void
   settled(settlement: Settlement): void
 }
 
@@ -94,10 +94,13 @@ export class PrometheusTelemetry implements Telemetry {
     this.#of(modelId).admitted.inc()
   }
 
-  refused(code: string, requestId: string, cause: unknown): void {
+  refused(code: string, requestId: string, cause: unknown, from?: () => string): void {
     this.#refused.inc({ code })
     if (code === 'server_error') this.#log.error({ err: cause, requestId }, 'a mistake of the server')
-    else this.#log.debug({ code, requestId, reason: cause instanceof Error ? cause.message : undefined }, 'refused')
+    else if (this.#log.isLevelEnabled('info')) {
+      const reason = cause instanceof Error ? cause.message : undefined
+      this.#log.info({ code, requestId, client: from?.(), reason }, 'refused')
+    }
   }
 
   settled(settlement: Settlement): void {
