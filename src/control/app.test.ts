@@ -90,3 +90,9 @@ test('status tells models by what they can do now', async () => {
     ['0.1.0', 90, 0, true, 2],
   )
 })
+
+test('without a server every model says so', async () => {
+  const { client } = await createHarness({ offline: true })
+  await client.putModel('m', { context_tokens: 1_000, targets: [{ upstream: 'engine', upstream_model: 'm' }] })
+  assert.match((await client.status()).models[0]?.detail ?? '', /No server runs/)
+})

@@ -104,7 +104,7 @@ export function creditRoutes(app: ControlApp, control: Control): void {
         {
           id,
           amount: formatDollars(body.amount),
-          memo: transfer.memo,
+          memo: recorded.memo,
           added,
           credit: await creditBody(control, orgId),
         },

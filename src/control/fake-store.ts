@@ -23,7 +23,7 @@ export class FakeStore implements ControlStore {
     }
     const spent = new Map<string, bigint>()
     for (const { keyId, chargeNanodollars } of this.settlements) {
-      spent.set(`key:${keyId}`, (spent.get(`key:${keyId}`) ?? 0n) + chargeNanodollars)
+      spent.set(keyId, (spent.get(keyId) ?? 0n) + chargeNanodollars)
     }
     return {
       orgs: [...this.orgs.values()],

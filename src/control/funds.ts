@@ -17,12 +17,8 @@ export async function orgFunds(control: Control, orgId: string): Promise<Funds> 
 /** Looks up what keys have spent, from the same source as `orgFunds`. */
 export async function keySpending(control: Control): Promise<(keyId: string) => KeySpending> {
   const { books } = control
-  if (books !== undefined) return keyId => books.budgetSpent(keyBudget(keyId))
+  // `key:<id>` is the name of a key's cap among the budgets of the books.
+  if (books !== undefined) return keyId => books.budgetSpent(`key:${keyId}`)
   const { spent } = await control.store.loadState()
-  return keyId => ({ settledNanodollars: spent.get(keyBudget(keyId)) ?? 0n, heldNanodollars: 0n })
-}
-
-/** The name of a key's cap among the budgets of the books. */
-function keyBudget(keyId: string): string {
-  return `key:${keyId}`
+  return keyId => ({ settledNanodollars: spent.get(keyId) ?? 0n, heldNanodollars: 0n })
 }

@@ -41,6 +41,7 @@ export interface VerifyResult {
 
 /** What the control plane needs of durable storage. Every promise resolves once the change is on disk. */
 export interface ControlStore {
+  /** `balances` is by org id, `spent` by key id; nanodollars. */
   loadState(): Promise<
     SnapshotState & { readonly balances: ReadonlyMap<string, bigint>; readonly spent: ReadonlyMap<string, bigint> }
   >

@@ -81,6 +81,9 @@ function modelStates(control: Control, runtime: RuntimeStatus, nowMs: number): z
     const ids = model.targets.map(target => target.upstreamId)
     const unusable = ids.filter(id => !(upstreams.get(id)?.usable ?? false))
     const base = { id: model.id, upstreams: ids }
+    if (runtime.listening.length === 0 && upstreams.size === 0) {
+      return { ...base, state: 'unavailable' as const, detail: 'No server runs. Start one: headrace serve.' }
+    }
     if (unusable.length === ids.length) {
       const reasons = unusable.map(
         id => `${id}: ${upstreams.get(id)?.detail || upstreams.get(id)?.state || 'unknown here'}`,

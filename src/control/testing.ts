@@ -19,7 +19,8 @@ export async function createHarness(options: { offline?: boolean; store?: Contro
   const fake = new FakeStore()
   const store: ControlStore = options.store ?? fake
   const state = await store.loadState()
-  const books = new Books(JOURNAL, { balances: state.balances, spent: state.spent })
+  const spent = new Map([...state.spent].map(([keyId, amount]) => [`key:${keyId}`, amount]))
+  const books = new Books(JOURNAL, { balances: state.balances, spent })
   const publisher = await createPublisher(() => store.loadState())
   const status: RuntimeStatus = {
     version: '0.1.0',
@@ -46,7 +47,7 @@ export async function createHarness(options: { offline?: boolean; store?: Contro
     books: options.offline === true ? undefined : books,
     snapshot: publisher.current,
     publish: publisher.publish,
-    status: () => status,
+    status: () => (options.offline === true ? { ...status, listening: [], upstreams: [] } : status),
     clock: { nowMs: () => NOW_MS },
     // Predictable and never the same twice.
     randomBytes: byteCount => new Uint8Array(byteCount).fill(++counter),

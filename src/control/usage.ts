@@ -187,7 +187,10 @@ export function usageRoutes(app: ControlApp, control: Control): void {
 async function story(control: Control, requestId: string): Promise<z.infer<typeof UsageStory>> {
   const settlement = await control.store.usageByRequest(requestId)
   if (settlement === null) throw await unsettled(control, requestId)
-  const price = await control.store.priceById(settlement.priceId)
+  // The snapshot knows when a price really ends: where the next begins. The store knows those of removed models too.
+  const prices = control.snapshot().models.get(settlement.modelId)?.prices
+  const price =
+    prices?.find(each => each.id === settlement.priceId) ?? (await control.store.priceById(settlement.priceId))
   const transfers = await control.store.transfersOf({ requestId })
   return {
     row: usageBody(settlement),
