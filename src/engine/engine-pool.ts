@@ -70,6 +70,8 @@ export interface EnginePoolOptions {
 interface Member {
   readonly options: EngineModelOptions
   model: EngineModel | undefined
+  /** The reading of the file's head, shared by all that wait for it, so that they go on in the order they came. */
+  building: Promise<EngineModel> | undefined
   plan: MemoryPlan | undefined
 }
 
@@ -91,7 +93,7 @@ export class EnginePool {
   /** Adds a model, whose file may come later; nothing is loaded. A model of the same name is left as it is. */
   add(options: EngineModelOptions): void {
     if (this.#members.has(options.name)) return
-    this.#members.set(options.name, { options, model: undefined, plan: undefined })
+    this.#members.set(options.name, { options, model: undefined, building: undefined, plan: undefined })
   }
 
   get models(): readonly EngineModel[] {
@@ -116,18 +118,10 @@ export class EnginePool {
     const member = this.#members.get(name)
     if (member === undefined) throw unavailable(`The engine has no model named "${name}".`)
     if (member.model !== undefined) return member.model
-    const { options } = member
-    if (!existsSync(options.path)) throw unavailable(`The file of the model "${name}" does not exist; fetch it again.`)
-    let shape: ModelShape
-    try {
-      shape = await readModelShape(options.path)
-    } catch (error) {
-      throw unavailable(
-        `The file of the model "${name}" is not a readable GGUF file: ${error instanceof Error ? error.message : String(error)}`,
-      )
-    }
-    member.model ??= this.#build(member, shape)
-    return member.model
+    member.building ??= this.#describe(member).finally(() => {
+      member.building = undefined
+    })
+    return member.building
   }
 
   /** Drains and stops all children, and deletes the prompt states. */
@@ -135,6 +129,20 @@ export class EnginePool {
     this.#closed = true
     await Promise.all(this.models.map(model => model.close(graceMs)))
     if (this.#folderReady) wipeCacheFolder(this.#options.cacheFolder)
+  }
+
+  async #describe(member: Member): Promise<EngineModel> {
+    const { name, path } = member.options
+    if (!existsSync(path)) throw unavailable(`The file of the model "${name}" does not exist; fetch it again.`)
+    let shape: ModelShape
+    try {
+      shape = await readModelShape(path)
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error)
+      throw unavailable(`The file of the model "${name}" is not a readable GGUF file: ${reason}`)
+    }
+    member.model = this.#build(member, shape)
+    return member.model
   }
 
   #build(member: Member, shape: ModelShape): EngineModel {

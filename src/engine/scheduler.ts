@@ -67,6 +67,7 @@ export class Scheduler {
   readonly #queue: Sequence[] = []
   readonly #running = new Set<Sequence>()
   readonly #logprobs: LogprobReader
+  #arrival: Promise<void> = Promise.resolve()
 
   constructor(options: SchedulerOptions) {
     this.#options = options
@@ -88,14 +89,14 @@ export class Scheduler {
       reasoningTokens: 0,
     }
     this.#jobs.set(message.id, job)
-    try {
-      job.prepared = await prepare(this.#options.binding, this.#options.model, message.input)
-      if (job.over) return
-      this.#check(job, job.prepared)
-    } catch (error) {
-      this.#fail(job, error)
-      return
-    }
+    // Preparing takes turns of the native thread pool, and a short prompt may overtake a long one there; the queue
+    // keeps the order of arrival.
+    const before = this.#arrival
+    const ready = this.#prepare(job)
+    this.#arrival = ready.then(() => before)
+    await ready
+    await before
+    if (job.over || job.prepared === undefined) return
     this.#enqueue(job, job.prepared)
     this.#pump()
   }
@@ -114,6 +115,18 @@ export class Scheduler {
   async count(input: RunMessage['input']): Promise<number> {
     const { prompts } = await prepare(this.#options.binding, this.#options.model, input)
     return prompts.reduce((sum, prompt) => sum + prompt.tokens.length, 0)
+  }
+
+  /** Never rejects: what cannot be run fails its job. */
+  async #prepare(job: Job): Promise<void> {
+    try {
+      const prepared = await prepare(this.#options.binding, this.#options.model, job.message.input)
+      if (job.over) return
+      this.#check(job, prepared)
+      job.prepared = prepared
+    } catch (error) {
+      this.#fail(job, error)
+    }
   }
 
   #check(job: Job, prepared: Prepared): void {
