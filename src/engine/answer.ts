@@ -1,5 +1,7 @@
 import type { FinishReason, ToolCallDelta } from '../inference/event.ts'
 import type { NativeResult, NativeToken, NativeToolCall } from './binding.ts'
+import type { GenericTools } from './generic-tools.ts'
+import { jsonReply } from './json-reply.ts'
 import type { AnswerShape } from './prompt.ts'
 import { type ReasoningSplitter, reasoningSplitter } from './reasoning-splitter.ts'
 import { type StopFilter, stopFilter } from './stop-filter.ts'
@@ -29,21 +31,7 @@ export function answerReader(shape: AnswerShape, stops: readonly string[], newCa
     case 'parsed':
       return new ParsedReader(stopFilter(stops), newCallId)
     case 'generic-tools':
-      return {
-        thinking: false,
-        token: () => emptyPiece(),
-        end(result) {
-          const read = shape.tools.read(result.text)
-          const piece = emptyPiece()
-          if (read === undefined) {
-            piece.content = result.text
-            return { piece, reason: reasonOf(result) }
-          }
-          piece.content = read.content ?? ''
-          piece.toolCalls = read.calls.map((call, index) => ({ index, id: newCallId(), ...call }))
-          return { piece, reason: read.calls.length > 0 ? 'tool_calls' : reasonOf(result) }
-        },
-      }
+      return new GenericReader(stopFilter(stops), shape.tools, newCallId)
   }
 }
 
@@ -156,6 +144,43 @@ class ParsedReader implements AnswerReader {
       const id = call.id === undefined || call.id === '' ? this.#newCallId() : call.id
       piece.toolCalls.push({ index: this.#callsSent, id, name: call.function.name, arguments: call.function.arguments })
     }
+  }
+}
+
+/** JSON that is calls, sent when complete, or a reply, sent as it is written. */
+class GenericReader implements AnswerReader {
+  readonly thinking = false
+  readonly #stop: StopFilter
+  readonly #tools: GenericTools
+  readonly #newCallId: () => string
+  readonly #reply = jsonReply('response')
+
+  constructor(stop: StopFilter, tools: GenericTools, newCallId: () => string) {
+    this.#stop = stop
+    this.#tools = tools
+    this.#newCallId = newCallId
+  }
+
+  token(data: NativeToken): AnswerPiece {
+    const piece = emptyPiece()
+    piece.content = this.#stop.push(this.#reply.push(data.token))
+    return piece
+  }
+
+  end(result: NativeResult): { piece: AnswerPiece; reason: FinishReason } {
+    const piece = emptyPiece()
+    if (this.#reply.isReply) {
+      if (this.#stop.met === undefined) piece.content = this.#stop.flush()
+      return { piece, reason: this.#stop.met === undefined ? reasonOf(result) : 'stop' }
+    }
+    const read = this.#tools.read(result.text)
+    if (read === undefined || read.calls.length === 0) {
+      // Cut off in the middle of its calls: what there is of them is all there is to send.
+      piece.content = read?.content ?? result.text
+      return { piece, reason: reasonOf(result) }
+    }
+    piece.toolCalls = read.calls.map((call, index) => ({ index, id: this.#newCallId(), ...call }))
+    return { piece, reason: 'tool_calls' }
   }
 }
 

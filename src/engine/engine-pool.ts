@@ -152,7 +152,11 @@ export class EnginePool {
     const gpuLayers =
       options.gpuLayers ?? (process.platform === 'darwin' || this.#options.variant !== 'default' ? 999 : 0)
     const flashAttention = options.flashAttention ?? (gpuLayers > 0 ? 'auto' : 'off')
-    const { cacheBytesMax, cacheFolder, threads } = this.#options
+    const { cacheFolder, threads } = this.#options
+    // States in memory compete with the model: on a small machine they get an eighth of what is there.
+    const cacheBytesMax = cacheFolder.inMemory
+      ? Math.min(this.#options.cacheBytesMax, Math.floor(availableMemoryBytes() / 8))
+      : this.#options.cacheBytesMax
     const childOptions: ChildOptions = {
       name: options.name,
       modelPath: options.path,

@@ -236,3 +236,37 @@ test('a developer message is a system message', async () => {
     )
   assert.equal(await count('developer'), await count('system'))
 })
+
+const deepseek4 = await engineWith('deepseek4')
+
+test('thinking arrives as reasoning and is counted; without it the answer is content', async () => {
+  const thinking = await run(deepseek4, { outputTokensMax: 12 })
+  const reasoning = thinking.events.map(event => (event.type === 'delta' ? (event.reasoning ?? '') : '')).join('')
+  assert.ok(reasoning.length > 0)
+  assert.equal(thinking.texts[0] ?? '', '')
+  assert.equal(thinking.usage?.reasoningTokens, thinking.usage?.outputTokens)
+  const plain = await run(deepseek4, {
+    input: chat('Say something.', { reasoningEffort: 'none' }),
+    outputTokensMax: 12,
+  })
+  assert.ok((plain.texts[0] ?? '').length > 0)
+  assert.equal(plain.usage?.reasoningTokens, 0)
+})
+
+test('a model that wants a first token gets exactly one', async () => {
+  const count = (prompt: string) => deepseek4.countInput(request({ input: text(prompt) }), 'm')
+  const bare = await count(' time')
+  assert.equal(await count('<｜begin▁of▁sentence｜> time'), bare)
+  assert.equal(await count(' time time'), bare + 1)
+})
+
+test('tools that the model may use leave other answers as they are', async () => {
+  for (const engine of [llama, deepseek4]) {
+    const ask = { input: chat('Say something.', { tools: [LIGHT], reasoningEffort: 'none' }), outputTokensMax: 30 }
+    const answer = await run(engine, ask)
+    assert.equal(answer.end.kind, 'completed')
+    assert.equal(answer.usage?.outputTokens, answer.deltaTokens)
+    const calls = answer.events.flatMap(event => (event.type === 'delta' ? (event.toolCalls ?? []) : []))
+    assert.equal(answer.reasons[0] === 'tool_calls', calls.length > 0)
+  }
+})
