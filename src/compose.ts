@@ -3,6 +3,7 @@ import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
 import { createServer, type RequestListener, type Server } from 'node:http'
 import { join } from 'node:path'
 import { destination, type Logger, pino, stdTimeFunctions } from 'pino'
+import { KeyHasher } from './admission/key-hasher.ts'
 import type { OfflineControl, RunningServer, ServeHooks } from './cli/serve-types.ts'
 import { versionText } from './cli/version-text.ts'
 import { controlSocketPath } from './config/home-paths.ts'
@@ -166,6 +167,7 @@ export async function serve(config: Config, hooks: ServeHooks): Promise<RunningS
       overrunDollars: () => Number(books.overrunNanodollars) / NANODOLLARS_PER_DOLLAR,
     })
     const newId = createIdMaker(() => Date.now())
+    const keyHasher = new KeyHasher(pepper)
     const salt = randomBytes(16).toString('hex')
     const pipeline = new Pipeline({
       snapshot: publisher.current,
@@ -174,7 +176,7 @@ export async function serve(config: Config, hooks: ServeHooks): Promise<RunningS
       upstreams,
       clock: SYSTEM_CLOCK,
       telemetry,
-      pepper,
+      keyHasher,
       newId,
       cacheSaltOf: orgId => `${salt}:${orgId}`,
       limits: {
@@ -205,7 +207,7 @@ export async function serve(config: Config, hooks: ServeHooks): Promise<RunningS
       pipeline,
       codecs: new Map(PROTOCOLS.map(codec => [codec.protocol, codec])),
       snapshot: publisher.current,
-      pepper,
+      keyHasher,
       newId,
       nowMs: () => Date.now(),
       usageOf: (orgId, requestId) => requestCharge(store, orgId, requestId, pipeline.runningRequest(orgId, requestId)),

@@ -15,7 +15,7 @@ import { join } from 'node:path'
 import { cpuSeconds, machine, median, ROOT, type Subject, start, table } from '../process.ts'
 
 const small = process.argv.includes('--small')
-const ROUNDS = small ? 1 : 5
+const ROUNDS = small ? 1 : Number(process.env.ROUNDS ?? 5)
 const REQUESTS = small ? 500 : 4000
 const WARM_UP = small ? 200 : 3000
 const CONCURRENCY = 64
@@ -48,6 +48,7 @@ interface Target {
 const node = process.execPath
 const scratch = mkdtempSync(join(tmpdir(), 'headrace-bench-'))
 const running: Subject[] = []
+let homes = 0
 
 try {
   await main()
@@ -109,7 +110,6 @@ async function startOn(name: string, args: readonly string[]): Promise<Target> {
   return { name, subject, port: Number(port), headers: {} }
 }
 
-let homes = 0
 async function startHeadrace(mockPort: number): Promise<Target> {
   const home = join(scratch, `home-${homes++}`)
   mkdirSync(home, { mode: 0o700 })

@@ -7,6 +7,7 @@ import type { ApiKey, Model, Price, Snapshot } from '../inference/snapshot.ts'
 import { Books } from '../ledger/books.ts'
 import { admit } from './admit.ts'
 import { authenticate, type Caller } from './authenticate.ts'
+import { KeyHasher } from './key-hasher.ts'
 import { holdFor, quote } from './quote.ts'
 
 const PEPPER = Buffer.from('pepper')
@@ -64,7 +65,7 @@ test('a key is found in any of the headers that clients use, and only a valid on
   }
   const check = (headers: Record<string, string>, expected: string, fields: Partial<ApiKey> = {}) => {
     try {
-      assert.equal(authenticate(headers, keyWith(fields), PEPPER, 1000).key.id, expected)
+      assert.equal(authenticate(headers, keyWith(fields), new KeyHasher(PEPPER), 1000).key.id, expected)
     } catch (error) {
       assert.equal((error as ApiError).code, expected)
     }

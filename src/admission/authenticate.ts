@@ -1,7 +1,8 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { ApiError } from '../errors.ts'
-import { hashSecret, isWellFormed } from '../inference/api-key-format.ts'
+import { isWellFormed } from '../inference/api-key-format.ts'
 import type { ApiKey, Org, Snapshot } from '../inference/snapshot.ts'
+import type { KeyHasher } from './key-hasher.ts'
 
 /** Who calls: a valid key and the org it acts for. */
 export interface Caller {
@@ -16,7 +17,12 @@ export interface Caller {
  *
  * @throws ApiError 401 without a valid key, 403 when the org is disabled.
  */
-export function authenticate(headers: IncomingHttpHeaders, snapshot: Snapshot, pepper: Buffer, nowMs: number): Caller {
+export function authenticate(
+  headers: IncomingHttpHeaders,
+  snapshot: Snapshot,
+  hasher: KeyHasher,
+  nowMs: number,
+): Caller {
   const secret = presentedSecret(headers)
   if (secret === undefined) {
     throw new ApiError('invalid_api_key', 'No API key was sent. Send "Authorization: Bearer sk-hr-...".')
@@ -25,7 +31,7 @@ export function authenticate(headers: IncomingHttpHeaders, snapshot: Snapshot, p
   if (!isWellFormed(secret)) {
     throw new ApiError('invalid_api_key', 'This is not a Headrace API key: it is cut, mistyped, or of another service.')
   }
-  const key = snapshot.keysByHash.get(hashSecret(pepper, secret))
+  const key = snapshot.keysByHash.get(hasher.hash(secret))
   if (key === undefined) throw new ApiError('invalid_api_key', 'This API key is not known here.')
   if (key.revokedMs !== null && key.revokedMs <= nowMs)
     throw new ApiError('revoked_api_key', `The API key "${key.name}" was revoked.`)

@@ -20,6 +20,9 @@ export interface ClientPort {
   end(bytes?: Uint8Array | string): void
 }
 
+/** Bodies up to this length leave in one write with their head. */
+const ONE_WRITE_BYTES_MAX = 16_384
+
 /** A `ClientPort` over Node's HTTP server. */
 export class HttpClientPort implements ClientPort {
   readonly #response: ServerResponse
@@ -59,6 +62,10 @@ export class HttpClientPort implements ClientPort {
   }
 
   end(bytes?: Uint8Array | string): void {
-    if (!this.#gone) this.#response.end(bytes)
+    if (this.#gone) return
+    if (typeof bytes === 'object' && bytes.length <= ONE_WRITE_BYTES_MAX) {
+      // Node joins a string with the head into one write; a buffer goes as a second part of a vector, which costs more.
+      this.#response.end(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1'), 'latin1')
+    } else this.#response.end(bytes)
   }
 }

@@ -9,6 +9,7 @@ import {
 import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { authenticate } from '../admission/authenticate.ts'
+import type { KeyHasher } from '../admission/key-hasher.ts'
 import { ApiError } from '../errors.ts'
 import type { Protocol } from '../inference/request.ts'
 import type { Model, Snapshot } from '../inference/snapshot.ts'
@@ -31,7 +32,7 @@ export interface ListenerParts {
   readonly pipeline: Pipeline
   readonly codecs: ReadonlyMap<Protocol, ProtocolCodec>
   readonly snapshot: () => Snapshot
-  readonly pepper: Buffer
+  readonly keyHasher: KeyHasher
   readonly newId: (prefix: string) => string
   readonly nowMs: () => number
   readonly usageOf: UsageReader
@@ -186,7 +187,7 @@ async function answerRead(
     }
   }
   const snapshot = parts.snapshot()
-  const caller = authenticate(request.headers, snapshot, parts.pepper, parts.nowMs())
+  const caller = authenticate(request.headers, snapshot, parts.keyHasher, parts.nowMs())
   switch (route.kind) {
     case 'models': {
       const models = new Set(snapshot.models.values())

@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http'
 import { admit, type Ticket } from '../admission/admit.ts'
 import { authenticate, type Caller } from '../admission/authenticate.ts'
+import type { KeyHasher } from '../admission/key-hasher.ts'
 import { quote } from '../admission/quote.ts'
 import { ApiError } from '../errors.ts'
 import type { InferenceRequest } from '../inference/request.ts'
@@ -30,8 +31,7 @@ export interface PipelineParts {
   readonly upstreams: UpstreamSet
   readonly clock: Clock
   readonly telemetry: Telemetry
-  /** Key of the hash that API keys are stored under. */
-  readonly pepper: Buffer
+  readonly keyHasher: KeyHasher
   readonly newId: (prefix: string) => string
   /** Prompt-cache salt of an org. */
   readonly cacheSaltOf: (orgId: string) => string
@@ -107,7 +107,7 @@ export class Pipeline {
     const receivedMs = clock.monotonicMs()
     try {
       const snapshot = this.#parts.snapshot()
-      const caller = authenticate(incoming.headers, snapshot, this.#parts.pepper, clock.nowMs())
+      const caller = authenticate(incoming.headers, snapshot, this.#parts.keyHasher, clock.nowMs())
       if (this.#draining) throw new ApiError('draining', 'The server is stopping.', { retryAfterMs: 5000 })
       const request = codec.decode(await incoming.body(), requestId)
       const model = findModel(snapshot, request)
@@ -384,7 +384,7 @@ function usageOf(request: InferenceRequest, relay: Relay, ending: Ending): Usage
   const usage = finalUsage(relay.usage, {
     outputTokens: relay.outputTokens,
     inputTokens: relay.inputTokens,
-    inputTokensLower: relay.prefillBegan ? inputTokensLower(request) : 0,
+    inputTokensLower: () => (relay.prefillBegan ? inputTokensLower(request) : 0),
   })
   // Stopped for want of money: the customer has what was relayed, and what the upstream did beyond is not theirs.
   if (ending !== 'exhausted' || usage.outputTokens <= relay.outputTokens) return usage

@@ -20,7 +20,12 @@ export function encodeBase62(value: bigint, length: number): string {
 
 /** The checksum of a key's body: CRC-32 (the one of zlib and gzip) of its ASCII bytes, in six base62 digits. */
 export function apiKeyChecksum(body: string): string {
-  return encodeBase62(BigInt(crc32(body)), API_KEY_CHECKSUM_LENGTH)
+  // Plain numbers: this runs for every request, and 32 bits need no bigint.
+  let digits = ''
+  for (let rest = crc32(body); digits.length < API_KEY_CHECKSUM_LENGTH; rest = Math.floor(rest / 62)) {
+    digits = BASE62[rest % 62] + digits
+  }
+  return digits
 }
 
 /**

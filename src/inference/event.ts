@@ -80,7 +80,16 @@ export type AttemptEnd =
 /** Why an upstream failed an attempt. */
 export interface UpstreamFailure {
   /** `refused`: it never took the request. `bad_request`: it says the request is wrong, another target will too. */
-  readonly reason: 'refused' | 'overloaded' | 'bad_request' | 'context_length' | 'timeout' | 'disconnected' | 'protocol' | 'internal' | 'unavailable'
+  readonly reason:
+    | 'refused'
+    | 'overloaded'
+    | 'bad_request'
+    | 'context_length'
+    | 'timeout'
+    | 'disconnected'
+    | 'protocol'
+    | 'internal'
+    | 'unavailable'
   /** For people; names no secret and no address of the upstream. */
   readonly message: string
   /** HTTP status of the upstream, when it answered. */

@@ -7,7 +7,12 @@ export type JsonObject = { [key: string]: unknown }
 /** A function tool as OpenAI's chat wire declares it. */
 export interface ToolDeclaration extends JsonObject {
   readonly type: 'function'
-  readonly function: { readonly name: string; readonly description?: string; readonly parameters?: JsonObject; readonly strict?: boolean | null }
+  readonly function: {
+    readonly name: string
+    readonly description?: string
+    readonly parameters?: JsonObject
+    readonly strict?: boolean | null
+  }
 }
 
 /** One chat message, OpenAI shape: `content` is a string, typed parts, or null beside tool calls. */
@@ -17,13 +22,20 @@ export interface ChatMessage extends JsonObject {
 }
 
 /** `tool_choice` after validation. */
-export type ToolChoice = 'none' | 'auto' | 'required' | { readonly type: 'function'; readonly function: { readonly name: string } }
+export type ToolChoice =
+  | 'none'
+  | 'auto'
+  | 'required'
+  | { readonly type: 'function'; readonly function: { readonly name: string } }
 
 /** `response_format` after validation. */
 export type ResponseFormat =
   | { readonly type: 'text' }
   | { readonly type: 'json_object' }
-  | { readonly type: 'json_schema'; readonly json_schema: { readonly name?: string; readonly schema: JsonObject; readonly strict?: boolean | null } }
+  | {
+      readonly type: 'json_schema'
+      readonly json_schema: { readonly name?: string; readonly schema: JsonObject; readonly strict?: boolean | null }
+    }
 
 /**
  * Sampling options shared by chat and text completions. `undefined` means the model's default;
@@ -61,7 +73,12 @@ export type GenerationInput =
       readonly reasoningEffort?: string
       readonly chatTemplateKwargs?: Readonly<Record<string, unknown>>
     }
-  | { readonly kind: 'text'; readonly prompts: readonly (string | readonly number[])[]; readonly echo: boolean; readonly suffix?: string }
+  | {
+      readonly kind: 'text'
+      readonly prompts: readonly (string | readonly number[])[]
+      readonly echo: boolean
+      readonly suffix?: string
+    }
 
 /**
  * What a client asked for, decoded and validated once, immutable from then on. One request has one id,

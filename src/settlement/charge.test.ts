@@ -136,18 +136,18 @@ test('usage above the hold is overrun, not charge', () => {
 })
 
 test('what an upstream does not say is counted by us, and unknown cached input is priced as uncached', () => {
-  const silent = finalUsage(USAGE_ABSENT, { outputTokens: 9, inputTokensLower: 20 })
+  const silent = finalUsage(USAGE_ABSENT, { outputTokens: 9, inputTokensLower: () => 20 })
   assert.deepEqual(
     [silent.inputTokens, silent.inputSource, silent.outputTokens, silent.outputSource],
     [20, 'counted', 9, 'counted'],
   )
   assert.equal(silent.cachedInputSource, 'absent')
   assert.equal(priceUsage(silent, priceOf('1', '0', '0')), 20n * 1_000_000n)
-  const exact = finalUsage(USAGE_ABSENT, { outputTokens: 9, inputTokens: 31, inputTokensLower: 20 })
+  const exact = finalUsage(USAGE_ABSENT, { outputTokens: 9, inputTokens: 31, inputTokensLower: () => 20 })
   assert.deepEqual([exact.inputTokens, exact.inputSource], [31, 'reported'])
-  const zero = finalUsage(usageOf(5, 0, 0), { outputTokens: 9, inputTokensLower: 20 })
+  const zero = finalUsage(usageOf(5, 0, 0), { outputTokens: 9, inputTokensLower: () => 20 })
   assert.equal(zero.outputTokens, 0, 'an explicit zero is not missing')
-  const wild = finalUsage(usageOf(5, 50, 1), { outputTokens: 1, inputTokensLower: 1 })
+  const wild = finalUsage(usageOf(5, 50, 1), { outputTokens: 1, inputTokensLower: () => 1 })
   assert.equal(wild.cachedInputTokens, 5, 'cached input is a part of input')
 })
 

@@ -7,8 +7,8 @@ export interface Observed {
   readonly outputTokens: number
   /** Exact input tokens when the upstream told them at its start; else undefined. */
   readonly inputTokens?: number
-  /** Lower bound of the input tokens, for an upstream that says nothing at all. */
-  readonly inputTokensLower: number
+  /** Lower bound of the input tokens, asked for only when the upstream says nothing at all. */
+  readonly inputTokensLower: () => number
 }
 
 /**
@@ -21,7 +21,7 @@ export function finalUsage(reported: Usage, observed: Observed): Usage {
       ? { inputTokens: reported.inputTokens, inputSource: reported.inputSource }
       : observed.inputTokens !== undefined
         ? { inputTokens: observed.inputTokens, inputSource: 'reported' as const }
-        : { inputTokens: observed.inputTokensLower, inputSource: 'counted' as const }
+        : { inputTokens: observed.inputTokensLower(), inputSource: 'counted' as const }
   const output =
     reported.outputSource !== 'absent'
       ? { outputTokens: reported.outputTokens, outputSource: reported.outputSource }

@@ -106,7 +106,7 @@ export class PrometheusTelemetry implements Telemetry {
   settled(settlement: Settlement): void {
     const metrics = this.#of(settlement.modelId)
     const { usage, ttftMs } = settlement
-    this.#settled.inc({ model: settlement.modelId, ending: settlement.ending })
+    this.#countEnding(metrics, settlement)
     metrics.input.inc(usage.inputTokens)
     if (usage.cachedInputTokens > 0) metrics.cached.inc(usage.cachedInputTokens)
     metrics.output.inc(usage.outputTokens)
@@ -134,6 +134,15 @@ export class PrometheusTelemetry implements Telemetry {
     )
   }
 
+  #countEnding(metrics: ModelMetrics, { modelId, ending }: Settlement): void {
+    let counter = metrics.endings.get(ending)
+    if (counter === undefined) {
+      counter = this.#settled.labels({ model: modelId, ending })
+      metrics.endings.set(ending, counter)
+    }
+    counter.inc()
+  }
+
   #gauge(name: string, help: string, read: () => number): void {
     new Gauge({
       name,
@@ -150,6 +159,7 @@ export class PrometheusTelemetry implements Telemetry {
     if (metrics === undefined) {
       metrics = {
         admitted: this.#admitted.labels({ model }),
+        endings: new Map(),
         input: this.#tokens.labels({ model, class: 'input' }),
         cached: this.#tokens.labels({ model, class: 'cached_input' }),
         output: this.#tokens.labels({ model, class: 'output' }),
@@ -165,6 +175,7 @@ export class PrometheusTelemetry implements Telemetry {
 
 interface ModelMetrics {
   readonly admitted: Counter.Internal
+  readonly endings: Map<string, Counter.Internal>
   readonly input: Counter.Internal
   readonly cached: Counter.Internal
   readonly output: Counter.Internal

@@ -1,0 +1,27 @@
+import { hashSecret } from '../inference/api-key-format.ts'
+
+/** Most keys remembered; beyond it memory is forgotten whole, and the keys in use come back with their next request. */
+const REMEMBERED_MAX = 10_000
+
+/**
+ * Keyed hashes of API keys, remembered for the keys in use: the hash takes as long as all the rest of admission. What is remembered is
+ * no more secret than the requests that carry it, and it never leaves the process.
+ */
+export class KeyHasher {
+  readonly #pepper: Uint8Array
+  readonly #hashes = new Map<string, string>()
+
+  constructor(pepper: Uint8Array) {
+    this.#pepper = pepper
+  }
+
+  /** The hash that a well-formed key is stored under. */
+  hash(secret: string): string {
+    let hash = this.#hashes.get(secret)
+    if (hash !== undefined) return hash
+    hash = hashSecret(this.#pepper, secret)
+    if (this.#hashes.size >= REMEMBERED_MAX) this.#hashes.clear()
+    this.#hashes.set(secret, hash)
+    return hash
+  }
+}
