@@ -270,3 +270,24 @@ test('tools that the model may use leave other answers as they are', async () =>
     assert.equal(answer.reasons[0] === 'tool_calls', calls.length > 0)
   }
 })
+
+test('calls that the model chooses to make arrive whole, in the form of its template', async () => {
+  for (const [engine, seed] of [
+    [llama, 5],
+    [deepseek4, 2],
+  ] as const) {
+    const answer = await run(engine, {
+      input: chat('Light!', { tools: [LIGHT], reasoningEffort: 'none' }),
+      outputTokensMax: 200,
+      sampling: { temperature: 1, seed },
+    })
+    const calls = answer.events.flatMap(event => (event.type === 'delta' ? (event.toolCalls ?? []) : []))
+    assert.ok(calls.length > 0)
+    assert.equal(calls[0]?.name, 'set_light')
+    assert.equal(typeof JSON.parse(calls[0]?.arguments ?? '').on, 'boolean')
+    assert.deepEqual(
+      calls.map(call => call.index),
+      calls.map((_, index) => index),
+    )
+  }
+})
