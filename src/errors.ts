@@ -11,6 +11,7 @@ interface ErrorRow {
   readonly cure: string
 }
 
+// biome-ignore format: a table reads as a table, a row a line.
 export const ERRORS = {
   invalid_json: row(400, 'invalid_request_error', false, 'Send one JSON object in UTF-8.'),
   invalid_value: row(400, 'invalid_request_error', false, 'Correct the named parameter.'),
@@ -61,7 +62,11 @@ export class ApiError extends Error {
   /** How long the client should wait, when waiting helps. */
   readonly retryAfterMs: number | null
 
-  constructor(code: ErrorCode, message: string, options: { param?: string; retryAfterMs?: number; cause?: unknown } = {}) {
+  constructor(
+    code: ErrorCode,
+    message: string,
+    options: { param?: string; retryAfterMs?: number; cause?: unknown } = {},
+  ) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause })
     this.code = code
     this.param = options.param ?? null

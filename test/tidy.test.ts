@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict'
-import { readFileSync } from 'node:fs'
-import { globSync } from 'node:fs'
+import { globSync, readFileSync } from 'node:fs'
 import { dirname, relative, resolve } from 'node:path'
 import { test } from 'node:test'
 
@@ -8,7 +7,9 @@ import { test } from 'node:test'
 
 const root = resolve(import.meta.dirname, '..')
 const sources = globSync('src/**/*.ts', { cwd: root }).sort()
-const production = sources.filter(file => !/\.(test|bench)\.ts$/.test(file) && !file.startsWith('src/testing/'))
+/** Helpers of tests stand beside what they help to test, and are told by their names. */
+const TEST_SUPPORT = /\.(test|bench)\.ts$|\/(test-support|testing|fake-store)\.ts$|^src\/testing\//
+const production = sources.filter(file => !TEST_SUPPORT.test(file))
 const text = (file: string) => readFileSync(resolve(root, file), 'utf8')
 
 /** The part of the tree that a file belongs to: its folder under src, or its own name. */
@@ -63,7 +64,8 @@ test('the import law holds', () => {
     }
     for (const imported of importsOf(file)) {
       const other = partOf(imported)
-      if (other !== part && !allowed.includes(other)) broken.push(`${file} imports ${imported}: ${part} may import ${allowed.join(', ') || 'nothing'}`)
+      if (other !== part && !allowed.includes(other))
+        broken.push(`${file} imports ${imported}: ${part} may import ${allowed.join(', ') || 'nothing'}`)
     }
   }
   assert.deepEqual(broken, [])
@@ -85,10 +87,29 @@ const BANNED: readonly { pattern: RegExp; where: RegExp; except?: RegExp; instea
     instead: 'time and chance are handed in (std/clock.ts)',
   },
   { pattern: /\bconsole\.\w+\(/, where: /^src\//, instead: 'the log (pino) or the command line’s output helpers' },
-  { pattern: /parseFloat\(|toFixed\(/, where: /^src\/(ledger|settlement|admission|store)\//, instead: 'integers: no float comes near money' },
-  { pattern: /\b(deepseek|openrouter|deepinfra|vllm|sglang|anthropic)\b/i, where: /^src\/(gateway|router|admission|settlement|ledger|engine)\/.*(?<!test)\.ts$/, except: /comment-only/, instead: 'a capability; names of providers stay in upstreams/dialects and protocols' },
-  { pattern: /process\.exit\(/, where: /^src\//, except: /^src\/(main\.ts|engine\/child\.ts|simulation\/sim-server\.ts)$/, instead: 'a thrown error or a returned exit code: main.ts owns it' },
-  { pattern: /from 'node:sqlite'/, where: /^src\//, except: /^src\/store\//, instead: 'the store: the only folder that knows SQL' },
+  {
+    pattern: /parseFloat\(|toFixed\(/,
+    where: /^src\/(ledger|settlement|admission|store)\//,
+    instead: 'integers: no float comes near money',
+  },
+  {
+    pattern: /\b(deepseek|openrouter|deepinfra|vllm|sglang|anthropic)\b/i,
+    where: /^src\/(gateway|router|admission|settlement|ledger|engine)\/.*(?<!test)\.ts$/,
+    except: /comment-only/,
+    instead: 'a capability; names of providers stay in upstreams/dialects and protocols',
+  },
+  {
+    pattern: /process\.exit\(/,
+    where: /^src\//,
+    except: /^src\/(main\.ts|engine\/child\.ts|simulation\/sim-server\.ts)$/,
+    instead: 'a thrown error or a returned exit code: main.ts owns it',
+  },
+  {
+    pattern: /from 'node:sqlite'/,
+    where: /^src\//,
+    except: /^src\/store\//,
+    instead: 'the store: the only folder that knows SQL',
+  },
 ]
 
 test('banned constructs have been replaced', () => {
@@ -113,14 +134,18 @@ test('exported functions, classes and types say what they are', () => {
     for (const [i, line] of lines.entries()) {
       if (!/^export (async )?(function|class|interface|abstract)\b/.test(line)) continue
       const before = lines[i - 1]?.trim() ?? ''
-      if (!before.endsWith('*/') && !/^export (async )?function/.test(before)) silent.push(`${file}:${i + 1} ${line.trim()}`)
+      if (!before.endsWith('*/') && !/^export (async )?function/.test(before))
+        silent.push(`${file}:${i + 1} ${line.trim()}`)
     }
   }
   assert.deepEqual(silent, [])
 })
 
 test('the project speaks of itself alone', () => {
-  const files = globSync(['*.md', '*.json', '*.yaml', 'docs/**/*', 'src/**/*.ts', 'test/**/*.ts', 'scripts/*.ts', '.ci/run'], { cwd: root, withFileTypes: true })
+  const files = globSync(
+    ['*.md', '*.json', '*.yaml', 'docs/**/*', 'src/**/*.ts', 'test/**/*.ts', 'scripts/*.ts', '.ci/run'],
+    { cwd: root, withFileTypes: true },
+  )
     .filter(entry => entry.isFile())
     .map(entry => relative(root, resolve(entry.parentPath, entry.name)))
   // Assembled so that this file does not find itself.

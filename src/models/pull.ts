@@ -45,6 +45,7 @@ export interface PullProgress {
   readonly bytesTotal: number | null
 }
 
+/** Where a pull puts the file, what it may use, and who hears of its progress. */
 export interface PullOptions {
   /** Folder of the installation. */
   readonly home: string

@@ -63,12 +63,23 @@ function readError(body: string): { message: string; code: string } {
     const error = parsed?.error ?? parsed
     const message = typeof error === 'string' ? error : (error?.message ?? parsed?.detail ?? '')
     return {
-      message: String(typeof message === 'string' ? message : JSON.stringify(message)).slice(0, MESSAGE_CHARS_MAX),
+      message: masked(
+        String(typeof message === 'string' ? message : JSON.stringify(message)).slice(0, MESSAGE_CHARS_MAX),
+      ),
       code: String(error?.code ?? ''),
     }
   } catch {
     return { message: '', code: '' }
   }
+}
+
+// An upstream's words may quote where it lives or what it was sent to authenticate us; neither is the client's business.
+function masked(message: string): string {
+  return message
+    .replace(/\bhttps?:\/\/[^\s"'<>)]+/gi, '[address]')
+    .replace(/\b\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?\b/g, '[address]')
+    .replace(/\b(?:sk|hf|key|gsk|pk)[-_][A-Za-z0-9_*-]{6,}/g, '[key]')
+    .replace(/\bBearer\s+\S+/gi, '[key]')
 }
 
 // Seconds only; the date form is too rare among model servers to deserve a parser.
