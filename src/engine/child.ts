@@ -3,7 +3,7 @@
  * deletes the prompt states it saved, when the channel to its parent closes: also when the parent was killed.
  */
 import { randomBytes } from 'node:crypto'
-import { existsSync } from 'node:fs'
+import { existsSync, writeFileSync } from 'node:fs'
 import { type Binding, importLibrary, loadBinding } from './binding.ts'
 import { RequestFault } from './fault.ts'
 import type { ChildOptions, FromChild, LoadedModel, ToChild } from './messages.ts'
@@ -15,6 +15,13 @@ import { Scheduler } from './scheduler.ts'
 
 // Prompt states hold what people wrote: no one else may read them, whatever the umask of the parent.
 process.umask(0o077)
+
+try {
+  // When memory runs out, Linux should end this process and not the one that keeps the books.
+  writeFileSync('/proc/self/oom_score_adj', '500')
+} catch {
+  // Not Linux, or not allowed: then the kernel chooses.
+}
 
 let scheduler: Scheduler | undefined
 let cache: PromptCache | undefined

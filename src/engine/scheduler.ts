@@ -42,6 +42,7 @@ interface Sequence {
   withoutCache: boolean
 }
 
+/** What a scheduler works with and whom it tells. */
 export interface SchedulerOptions {
   readonly binding: Binding
   readonly model: PromptModel

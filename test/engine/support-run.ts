@@ -58,7 +58,7 @@ export function request(ask: Ask): InferenceRequest {
   }
 }
 
-export function attempt(ask: Ask): Attempt {
+function attempt(ask: Ask): Attempt {
   return {
     request: request(ask),
     upstreamModel: ask.model ?? 'm',
