@@ -108,8 +108,10 @@ export class Pipeline {
     try {
       const snapshot = this.#parts.snapshot()
       const caller = authenticate(incoming.headers, snapshot, this.#parts.keyHasher, clock.nowMs())
-      if (this.#draining) throw new ApiError('draining', 'The server is stopping.', { retryAfterMs: 5000 })
+      this.#refuseWhileDraining()
       const request = codec.decode(await incoming.body(), requestId)
+      // A body may take long to come; what had not begun when a drain began does not begin.
+      this.#refuseWhileDraining()
       const model = findModel(snapshot, request)
       const price = findPrice(model, clock.nowMs())
       if (!this.#journalHealth.mayAdmit()) {
@@ -186,6 +188,7 @@ export class Pipeline {
         ?.countInput?.(request, (target as { upstreamModel: string }).upstreamModel)
         .catch(() => undefined)
       if (inputTokens === undefined) throw refusal
+      this.#refuseWhileDraining()
       return this.#admitted(
         request,
         caller,
@@ -193,6 +196,10 @@ export class Pipeline {
         admit(caller, quote(request, model, price, stoppable, inputTokens), request.id, books),
       )
     }
+  }
+
+  #refuseWhileDraining(): void {
+    if (this.#draining) throw new ApiError('draining', 'The server is stopping.', { retryAfterMs: 5000 })
   }
 
   #admitted(request: InferenceRequest, caller: Caller, model: Model, ticket: Ticket): Ticket {
@@ -260,7 +267,7 @@ export class Pipeline {
       upstreams.observe(upstreamId, end.failure)
       if (end.failure === null || !end.failure.retryable) break
       // What a stream's client has already seen cannot be unsaid by another target.
-      if (run.request.stream && run.relay.outputBegan) break
+      if (run.relay.committed) break
     }
     headers['x-headrace-attempts'] = String(attempts)
     return { ...end, attempts, upstreamId }
@@ -386,8 +393,8 @@ function usageOf(request: InferenceRequest, relay: Relay, ending: Ending): Usage
     inputTokens: relay.inputTokens,
     inputTokensLower: () => (relay.prefillBegan ? inputTokensLower(request) : 0),
   })
-  // Stopped for want of money: the customer has what was relayed, and what the upstream did beyond is not theirs.
-  if (ending !== 'exhausted' || usage.outputTokens <= relay.outputTokens) return usage
+  // Stopped for want of money, or broken off: the customer has what was relayed, and what the upstream did beyond is not theirs.
+  if ((ending !== 'exhausted' && ending !== 'failed') || usage.outputTokens <= relay.outputTokens) return usage
   return {
     ...usage,
     outputTokens: relay.outputTokens,

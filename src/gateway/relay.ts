@@ -15,6 +15,12 @@ type Stop = 'cancelled' | 'timed_out' | 'aborted' | 'exhausted'
 /** How long a cancelled upstream may take to say how much it did, before we go by our own counts. */
 const CANCEL_ANSWER_MS = 2000
 
+/** How long an upstream may take after its last finish to tell usage and to end, before we go by what is known. */
+const USAGE_ANSWER_MS = 5000
+
+/** What comes before the first token is kept back up to here, so that another target can start afresh. */
+const EARLY_BYTES_MAX = 64 * 1024
+
 /** How the attempts of a request ended, all in all. */
 export interface RelayEnd {
   readonly ending: Ending
@@ -42,10 +48,16 @@ export class Relay implements AttemptSink {
   #encoder: AnswerEncoder
   #openChoices: number
   #paused = false
+  #finishedMs = 0
   #attempts = 0
+  /** Frames from before the first token. */
+  #early: Uint8Array[] = []
+  #earlyBytes = 0
 
   /** Frames held back until the settlement is durable. */
   readonly tail: Uint8Array[] = []
+  /** Frames have left that another attempt could not take back. */
+  committed = false
   usage: Usage = USAGE_ABSENT
   usageExtra: { [key: string]: unknown } | undefined
   /** Output tokens relayed, over all choices. */
@@ -117,7 +129,10 @@ export class Relay implements AttemptSink {
     return ended
   }
 
-  /** Ends the running attempt for a reason of ours. The first reason stands. An answer that is already whole is not stopped. */
+  /**
+   * Ends the running attempt for a reason of ours. The first reason stands. An answer that is already whole is not stopped: its
+   * usage is on the way, and `tick` bounds the wait.
+   */
   stop(reason: Stop): void {
     if (this.#stop !== null || this.finished) return
     this.#stop = reason
@@ -125,9 +140,13 @@ export class Relay implements AttemptSink {
     this.#handle?.cancel()
   }
 
-  /** To be called now and then: an upstream that does not answer a cancellation is given up on. */
+  /** To be called now and then: gives up on an upstream that does not answer a cancellation, or does not end after its answer. */
   tick(nowMs: number): void {
     if (this.#stop !== null && nowMs - this.#stoppedMs > CANCEL_ANSWER_MS) this.#end({ kind: 'cancelled' })
+    if (this.#resolve !== null && this.finished && nowMs - this.#finishedMs > USAGE_ANSWER_MS) {
+      this.#handle?.cancel()
+      this.#end({ kind: 'cancelled' })
+    }
   }
 
   /** Says that the request is alive: a comment in a stream, or a blank before a JSON body. */
@@ -156,10 +175,12 @@ export class Relay implements AttemptSink {
         if (this.#take(event.tokens)) this.#finishOrSend(this.#encoder.frame(event), event.finishes)
         return
       case 'finish':
+        this.prefillBegan = true
         if (this.#stop === null) this.#finishOrSend(this.#encoder.finish(event.choice, event.reason), 1)
         return
       case 'usage':
         this.usage = event.usage
+        if (event.usage.inputTokens > 0 || event.usage.outputTokens > 0) this.prefillBegan = true
         this.usageExtra = event.extra
         return
     }
@@ -172,13 +193,14 @@ export class Relay implements AttemptSink {
   /** What the encoder says when we end the open choices ourselves with `length`. */
   finishOpenChoices(): void {
     this.#openChoices = 0
-    this.tail.push(this.#encoder.finishOpen('length'))
+    this.tail.push(...this.#takeEarly(), this.#encoder.finishOpen('length'))
   }
 
   // Notes output and keeps the hold ahead of it. False: it is not covered and must not be sent.
   #take(tokens: number): boolean {
-    if (this.#stop !== null) return false
+    // Also what comes too late to be relayed shows that the upstream worked.
     this.prefillBegan = true
+    if (this.#stop !== null) return false
     const outputTokens = this.outputTokens + tokens
     if (
       outputTokens > this.#ticket.outputTokensCovered &&
@@ -199,6 +221,8 @@ export class Relay implements AttemptSink {
     this.#encoder = this.#newEncoder()
     this.#openChoices = this.#ticket.quote.choices
     this.tail.length = 0
+    this.#early = []
+    this.#earlyBytes = 0
     this.usage = USAGE_ABSENT
     this.usageExtra = undefined
     this.outputTokens = 0
@@ -211,15 +235,42 @@ export class Relay implements AttemptSink {
   #finishOrSend(bytes: Uint8Array, finishes: number): void {
     this.#openChoices -= finishes
     this.#send(bytes)
+    if (finishes === 0 || !this.finished) return
+    this.#finishedMs = this.#nowMs()
+    // What follows is held back, so there is no need to wait for a slow client, who might leave and never drain.
+    if (!this.#paused) return
+    this.#paused = false
+    this.#handle?.resume()
   }
 
   #send(bytes: Uint8Array): void {
     if (bytes.length === 0) return
     if (this.#openChoices <= 0) {
-      this.tail.push(bytes)
+      this.tail.push(...this.#takeEarly(), bytes)
       return
     }
+    // Roles, and choices that end without a token, wait for the first token: had they left, a failure before it could not be
+    // made good by another target, whose answer opens its choices again.
+    if (!this.outputBegan && this.#earlyBytes + bytes.length <= EARLY_BYTES_MAX) {
+      this.#early.push(bytes)
+      this.#earlyBytes += bytes.length
+      return
+    }
+    for (const early of this.#takeEarly()) this.#write(early)
+    this.#write(bytes)
+  }
+
+  #takeEarly(): Uint8Array[] {
+    if (this.#earlyBytes === 0) return []
+    const early = this.#early
+    this.#early = []
+    this.#earlyBytes = 0
+    return early
+  }
+
+  #write(bytes: Uint8Array): void {
     if (!this.#client.headSent) this.#openHead()
+    this.committed = true
     this.lastWriteMs = this.#nowMs()
     if (!this.#client.write(bytes) && !this.#paused) {
       this.#paused = true
