@@ -75,7 +75,7 @@ export class ControlWrites {
       const debit = this.#names.number(transfer.debit)
       const credit = this.#names.number(transfer.credit)
       const { changes } = this.#run(
-        'INSERT OR IGNORE INTO transfers VALUES (?, ?, ?, ?, ?, ?, ?, ?)',
+        'INSERT INTO transfers VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING',
         transfer.id,
         debit,
         credit,
@@ -109,21 +109,28 @@ export class ControlWrites {
     this.#change(() => this.#run('DELETE FROM models WHERE id = ?', modelId))
   }
 
-  /** Appends a price, in the order of setting. One that is in force until further notice ends where the new one begins. */
+  /**
+   * Appends a price. One that is in force until further notice ends where the new one begins, and the new one where one that was
+   * set before for later begins.
+   */
   setPrice(price: Price): void {
+    const { modelId, fromMs } = price
     this.#change(() => {
       this.#run(
-        'UPDATE prices SET to_ms = ? WHERE model_id = ? AND to_ms IS NULL AND from_ms < ?',
-        price.fromMs,
-        price.modelId,
-        price.fromMs,
+        'UPDATE prices SET to_ms = ? WHERE model_id = ? AND to_ms IS NULL AND from_ms <= ?',
+        fromMs,
+        modelId,
+        fromMs,
       )
       this.#run(
-        'INSERT INTO prices VALUES (?, (SELECT coalesce(max(seq), 0) + 1 FROM prices), ?, ?, ?, ?, ?, ?, ?)',
+        `INSERT INTO prices VALUES (?, (SELECT coalesce(max(seq), 0) + 1 FROM prices), ?, ?,
+         coalesce(?, (SELECT min(from_ms) FROM prices WHERE model_id = ? AND from_ms > ?)), ?, ?, ?, ?)`,
         price.id,
-        price.modelId,
-        price.fromMs,
+        modelId,
+        fromMs,
         price.toMs,
+        modelId,
+        fromMs,
         price.inputPicodollars,
         price.cachedInputPicodollars,
         price.outputPicodollars,

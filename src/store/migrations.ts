@@ -65,4 +65,17 @@ export const MIGRATIONS: readonly Migration[] = [
       ) STRICT, WITHOUT ROWID;
     `,
   },
+  {
+    name: 'append-only rows, and usage by time',
+    sql: `
+      CREATE TRIGGER usage_no_update BEFORE UPDATE ON usage BEGIN SELECT RAISE(ABORT, 'usage rows are never changed'); END;
+      CREATE TRIGGER usage_no_delete BEFORE DELETE ON usage BEGIN SELECT RAISE(ABORT, 'usage rows are never deleted'); END;
+      CREATE TRIGGER prices_no_update BEFORE UPDATE OF id, seq, model_id, from_ms, input_picodollars, cached_input_picodollars,
+        output_picodollars, request_picodollars ON prices BEGIN SELECT RAISE(ABORT, 'prices are never changed'); END;
+      CREATE TRIGGER prices_close_once BEFORE UPDATE OF to_ms ON prices WHEN OLD.to_ms IS NOT NULL
+        BEGIN SELECT RAISE(ABORT, 'a price that has an end keeps it'); END;
+      CREATE TRIGGER prices_no_delete BEFORE DELETE ON prices BEGIN SELECT RAISE(ABORT, 'prices are never deleted'); END;
+      CREATE INDEX usage_by_time ON usage (settled_ms);
+    `,
+  },
 ]

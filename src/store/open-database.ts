@@ -1,6 +1,6 @@
-import { existsSync } from 'node:fs'
+import { closeSync, fsyncSync, openSync, renameSync, rmSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
-import { MIGRATIONS } from './migrations.ts'
+import { MIGRATIONS, type Migration } from './migrations.ts'
 
 /** The database was written by a newer version of the program. */
 export class NewerSchemaError extends Error {
@@ -9,14 +9,17 @@ export class NewerSchemaError extends Error {
 
 /**
  * Opens the database for writing: WAL, every commit on disk before it returns. Migrations that are due run now, each in a
- * transaction; a database that is not new is copied beside itself first (`<path>.before-<version>`).
+ * transaction; a database that is not new is copied beside itself first.
  *
  * @throws NewerSchemaError when the schema is beyond what this version knows.
  */
 export function openForWriting(path: string, pagesMax?: number): DatabaseSync {
   const database = new DatabaseSync(path)
+  // The write-ahead log is carried over into the database every 1,000 pages, after a commit; one that grew beyond 64 MiB, because
+  // a long query kept it from starting over, is cut back then.
   database.exec(
-    'PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 5000; PRAGMA cache_size = -16384',
+    `PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
+     PRAGMA cache_size = -16384; PRAGMA wal_autocheckpoint = 1000; PRAGMA journal_size_limit = 67108864`,
   )
   migrate(database, path)
   if (pagesMax !== undefined) database.exec(`PRAGMA max_page_count = ${pagesMax}`)
@@ -30,18 +33,45 @@ export function openForReading(path: string): DatabaseSync {
   return database
 }
 
-function migrate(database: DatabaseSync, path: string): void {
+/**
+ * Brings a database up to the last of the migrations, each in a transaction of its own. The copy made before the first one lies
+ * beside the database as `<path>.before-<version>`, and is whole: it gets its name once it is on disk.
+ *
+ * @throws NewerSchemaError when the schema is beyond the last migration.
+ */
+export function migrate(database: DatabaseSync, path: string, migrations: readonly Migration[] = MIGRATIONS): void {
   const version = Number(database.prepare('PRAGMA user_version').get()?.user_version)
-  if (version > MIGRATIONS.length) {
+  if (version > migrations.length) {
     throw new NewerSchemaError(
-      `${path} has schema ${version}; this version of Headrace knows up to ${MIGRATIONS.length}. Use the newer version, or restore a backup.`,
+      `${path} has schema ${version}; this version of Headrace knows up to ${migrations.length}. Use the newer version, or restore a backup.`,
     )
   }
-  if (version === MIGRATIONS.length) return
-  const backup = `${path}.before-${version + 1}`
-  if (version > 0 && !existsSync(backup)) database.prepare('VACUUM INTO ?').run(backup)
-  for (const [i, { sql }] of MIGRATIONS.entries()) {
+  if (version === migrations.length) return
+  if (version > 0) backUp(database, `${path}.before-${version + 1}`)
+  for (const [i, { name, sql }] of migrations.entries()) {
     if (i < version) continue
-    database.exec(`BEGIN IMMEDIATE; ${sql}; PRAGMA user_version = ${i + 1}; COMMIT`)
+    try {
+      database.exec(`BEGIN IMMEDIATE; ${sql}; PRAGMA user_version = ${i + 1}; COMMIT`)
+    } catch (cause) {
+      if (database.isTransaction) database.exec('ROLLBACK')
+      throw new Error(
+        `Migration ${i + 1} (${name}) of ${path} failed, and nothing of it was kept: ${(cause as Error).message}`,
+        { cause },
+      )
+    }
   }
+}
+
+function backUp(database: DatabaseSync, backupPath: string): void {
+  // A copy of this name was made before the same migration failed, from the same schema; requests may have settled since.
+  const unfinished = `${backupPath}.unfinished`
+  rmSync(unfinished, { force: true })
+  database.prepare('VACUUM INTO ?').run(unfinished)
+  const file = openSync(unfinished, 'r+')
+  try {
+    fsyncSync(file)
+  } finally {
+    closeSync(file)
+  }
+  renameSync(unfinished, backupPath)
 }

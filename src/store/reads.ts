@@ -84,46 +84,52 @@ export function usageList(
   return { rows: shown, nextCursor: rows.length > page.limit ? (shown.at(-1)?.requestId ?? null) : null }
 }
 
-/** Sums by group. Whole hours come from the rollups; a selection that cuts an hour is summed from the rows. */
-export function usageSummary(
-  database: DatabaseSync,
-  selection: UsageSelection,
-  group: UsageGroup,
-): {
-  group: string
-  requests: number
-  inputTokens: number
-  cachedInputTokens: number
-  outputTokens: number
-  chargeNanodollars: bigint
-}[] {
-  const wholeHours = [selection.fromMs ?? 0, selection.toMs ?? 0].every(ms => ms % HOUR_MS === 0)
-  const [table, requests, hour] = wholeHours
-    ? ['rollups', 'sum(u.requests)', 'u.hour']
-    : ['usage', 'count(*)', `u.settled_ms / ${HOUR_MS}`]
-  const { where, values } = conditions(selection, wholeHours ? 'u.hour' : 'u.settled_ms', wholeHours ? HOUR_MS : 1)
-  const by = {
-    org: 'u.org',
-    key: 'u.key',
-    model: 'u.model',
-    upstream: 'u.upstream',
-    ending: 'u.ending',
-    hour,
-    day: `${hour} / 24`,
-  }[group]
-  const named = !['ending', 'hour', 'day'].includes(group)
+/** Sums over settlements of one group. */
+export interface UsageSum {
+  /** The group's id; for days and hours the RFC 3339 time of its start, in UTC. */
+  readonly group: string
+  readonly requests: number
+  readonly inputTokens: number
+  readonly cachedInputTokens: number
+  readonly outputTokens: number
+  readonly chargeNanodollars: bigint
+}
+
+const ROLLUPS = 'SELECT hour, org, key, model, upstream, ending, requests, input, cached, output, charge FROM rollups u'
+const ROWS = `SELECT settled_ms / ${HOUR_MS} AS hour, org, key, model, upstream, ending, 1, input, cached, output, charge FROM usage u`
+
+/** Sums by group. Whole hours come from the rollups; the hours that the selection cuts are summed from their rows. */
+export function usageSummary(database: DatabaseSync, selection: UsageSelection, group: UsageGroup): UsageSum[] {
+  const parts: string[] = []
+  const values: SQLInputValue[] = []
+  const add = (select: string, column: string, unitMs: number, fromMs?: number, toMs?: number) => {
+    const condition = conditions({ ...selection, fromMs, toMs }, column, unitMs)
+    parts.push(`${select} WHERE ${condition.where}`)
+    values.push(...condition.values)
+  }
+  const { fromMs, toMs } = selection
+  const firstMs = fromMs === undefined ? undefined : Math.ceil(fromMs / HOUR_MS) * HOUR_MS
+  const lastMs = toMs === undefined ? undefined : Math.floor(toMs / HOUR_MS) * HOUR_MS
+  if (firstMs !== undefined && lastMs !== undefined && firstMs >= lastMs) {
+    add(ROWS, 'u.settled_ms', 1, fromMs, toMs)
+  } else {
+    add(ROLLUPS, 'u.hour', HOUR_MS, firstMs, lastMs)
+    if (fromMs !== firstMs) add(ROWS, 'u.settled_ms', 1, fromMs, firstMs)
+    if (toMs !== lastMs) add(ROWS, 'u.settled_ms', 1, lastMs, toMs)
+  }
+  const byTime = group === 'hour' || group === 'day'
+  const named = !byTime && group !== 'ending'
+  const by = group === 'day' ? 'hour / 24' : group
   const rows = all(
     database,
-    `SELECT ${named ? `(SELECT name FROM names WHERE n = ${by})` : by} AS grp, ${requests} AS requests, sum(u.input) AS input, sum(u.cached) AS cached,
-     sum(u.output) AS output, sum(u.charge) AS charge FROM ${table} u WHERE ${where} GROUP BY ${by} ORDER BY ${group === 'hour' || group === 'day' ? 'grp' : 'charge DESC, grp'}`,
+    `SELECT ${named ? `(SELECT name FROM names WHERE n = ${by})` : by} AS grp, sum(requests) AS requests, sum(input) AS input,
+     sum(cached) AS cached, sum(output) AS output, sum(charge) AS charge FROM (${parts.join(' UNION ALL ')})
+     GROUP BY ${by} ORDER BY ${byTime ? 'grp' : 'charge DESC, grp'}`,
     ...values,
   )
-  const label = (value: unknown) => {
-    if (named || group === 'ending') return text(value)
-    return new Date(Number(value) * (group === 'day' ? 24 : 1) * HOUR_MS).toISOString()
-  }
+  const hours = group === 'day' ? 24 : 1
   return rows.map(row => ({
-    group: label(row.grp),
+    group: byTime ? new Date(Number(row.grp) * hours * HOUR_MS).toISOString() : text(row.grp),
     requests: Number(row.requests),
     inputTokens: Number(row.input),
     cachedInputTokens: Number(row.cached),

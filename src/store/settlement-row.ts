@@ -2,8 +2,11 @@ import type { Protocol } from '../inference/request.ts'
 import type { CountSource } from '../inference/usage.ts'
 import type { Admission, Ending, Settlement } from '../ledger/journal.ts'
 
-/** What a value of a row may be on its way to the worker: structured cloning of flat arrays is the cheapest there is. */
-export type Cell = string | number | bigint | null
+/**
+ * What a value of a row may be on its way to the worker. Money travels as decimal text, which JSON carries exactly and which the
+ * INTEGER column turns into an integer, or refuses.
+ */
+export type Cell = string | number | null
 
 /** Cells of one settlement in `packSettlement`'s order. */
 export const SETTLEMENT_CELLS = 27
@@ -36,14 +39,23 @@ export function packSettlement(cells: Cell[], settlement: Settlement): void {
     usage.reasoningTokens,
     SOURCES.indexOf(usage.reasoningSource),
     settlement.priceId,
-    settlement.chargeNanodollars,
-    settlement.overrunNanodollars,
-    settlement.heldNanodollars,
+    String(settlement.chargeNanodollars),
+    String(settlement.overrunNanodollars),
+    String(settlement.heldNanodollars),
     Math.round(settlement.admittedMs),
     Math.round(settlement.settledMs),
     settlement.ttftMs === null ? null : Math.round(settlement.ttftMs * 1000),
     Math.round(settlement.durationMs * 1000),
   )
+}
+
+/** Cells of one admission in `packAdmission`'s order. */
+export const ADMISSION_CELLS = 6
+
+/** Appends an admission's cells to a batch. */
+export function packAdmission(cells: Cell[], admission: Admission): void {
+  const { requestId, orgId, keyId, modelId, heldNanodollars, admittedMs } = admission
+  cells.push(requestId, orgId, keyId, modelId, String(heldNanodollars), Math.round(admittedMs))
 }
 
 /** A row of `usage`, joined with its names and read with bigints, as a settlement. */

@@ -1,8 +1,9 @@
 import type { ApiKey, Org, Price } from '../inference/snapshot.ts'
 import { type Admission, type Journal, JournalFailure, type Settlement, type Transfer } from '../ledger/journal.ts'
 import type { StoredDocument } from './control-writes.ts'
-import type { UsageGroup, UsageSelection } from './reads.ts'
-import { type Cell, packSettlement } from './settlement-row.ts'
+import type { Batch } from './messages.ts'
+import type { UsageGroup, UsageSelection, UsageSum } from './reads.ts'
+import { type Cell, packAdmission, packSettlement } from './settlement-row.ts'
 import type { Verification } from './verify.ts'
 import { WorkerLink } from './worker-link.ts'
 
@@ -27,14 +28,15 @@ export interface StoreState<Model extends StoredDocument = StoredDocument> {
   readonly spent: ReadonlyMap<string, bigint>
 }
 
-/** One batch at a time: what comes up meanwhile makes the next one larger, and a commit costs the same for one row as for fifty. */
-const BATCHES_IN_FLIGHT_MAX = 1
 /**
- * Under load, that is after a batch of at least so many settlements, the next one gathers for so long. Measured at saturation: the
+ * One batch is in flight at a time: what comes up meanwhile makes the next one larger, and a commit costs the same for one row as
+ * for fifty. Under load, that is after a batch of at least so many settlements, the next one gathers for so long. Measured at saturation: the
  * cost of a settlement falls from 45 to 15 µs of CPU; a lone request never waits.
  */
 const GATHER_AFTER_SETTLEMENTS = 4
 const GATHER_MS = 2
+/** A batch that has so many leaves at once: larger ones save little more, and the wait would cost throughput. */
+const GATHER_SETTLEMENTS = 64
 /** Admissions of requests that end sooner are not written at all. */
 const ADMISSION_DELAY_MS = 100
 
@@ -56,8 +58,8 @@ export async function openStore<Model extends StoredDocument = StoredDocument>(
 }
 
 /**
- * Durable storage. Settlements of the same instant share one transaction and one fsync: a batch leaves as soon as the worker is
- * free, with all that came up meanwhile, so load makes batches larger instead of making them wait on a timer.
+ * Durable storage. Settlements of the same instant share one transaction and one fsync. When the worker is free and little goes on,
+ * a batch leaves in the same turn of the event loop; under load it gathers for two milliseconds at most.
  */
 export class Store<Model extends StoredDocument = StoredDocument> implements Journal {
   readonly #path: string
@@ -65,13 +67,15 @@ export class Store<Model extends StoredDocument = StoredDocument> implements Jou
   #reader: Promise<WorkerLink> | null = null
   #cells: Cell[] = []
   #pending: Pending[] = []
-  #voided: string[] = []
+  #ended: string[] = []
   readonly #admissions = new Map<string, { readonly admission: Admission; readonly dueMs: number }>()
+  /** Requests whose admission was sent to be written and has to be removed when they end. */
   readonly #written = new Set<string>()
-  #inFlight = 0
-  #scheduled = false
+  #inFlight: Promise<void> | null = null
+  #scheduled: 'soon' | NodeJS.Timeout | null = null
   #lastBatchSettlements = 0
   #admissionTimer: NodeJS.Timeout | null = null
+  #closed = false
 
   constructor(path: string, writer: WorkerLink) {
     this.#path = path
@@ -80,20 +84,17 @@ export class Store<Model extends StoredDocument = StoredDocument> implements Jou
 
   admitted(admission: Admission): void {
     this.#admissions.set(admission.requestId, { admission, dueMs: performance.now() + ADMISSION_DELAY_MS })
-    this.#admissionTimer ??= setTimeout(() => {
-      this.#admissionTimer = null
-      this.#schedule()
-    }, ADMISSION_DELAY_MS).unref()
+    this.#awaitAdmissions()
   }
 
   voided(requestId: string): void {
-    if (this.#admissions.delete(requestId) || !this.#written.delete(requestId)) return
-    this.#voided.push(requestId)
+    if (!this.#endAdmission(requestId)) return
     this.#schedule()
   }
 
   settle(settlement: Settlement): Promise<void> {
-    if (!this.#admissions.delete(settlement.requestId)) this.#written.delete(settlement.requestId)
+    if (this.#closed) return Promise.reject(new JournalFailure('The store is closed.'))
+    this.#endAdmission(settlement.requestId)
     packSettlement(this.#cells, settlement)
     return new Promise((resolve, reject) => {
       this.#pending.push({ resolve, reject })
@@ -101,45 +102,58 @@ export class Store<Model extends StoredDocument = StoredDocument> implements Jou
     })
   }
 
+  // Requests that end soon never had their admission written, and then there is nothing to remove.
+  #endAdmission(requestId: string): boolean {
+    if (this.#admissions.delete(requestId) || !this.#written.delete(requestId)) return false
+    this.#ended.push(requestId)
+    return true
+  }
+
   // All that settles in one turn of the event loop goes together; under load, all that settles in two milliseconds.
   #schedule(): void {
-    if (this.#scheduled || this.#inFlight >= BATCHES_IN_FLIGHT_MAX) return
-    this.#scheduled = true
-    const send = () => {
-      this.#scheduled = false
-      this.#send()
+    if (this.#inFlight !== null) return
+    if (this.#scheduled !== null) {
+      if (this.#scheduled !== 'soon' && this.#pending.length >= GATHER_SETTLEMENTS) this.#send()
+      return
     }
-    if (this.#lastBatchSettlements >= GATHER_AFTER_SETTLEMENTS) setTimeout(send, GATHER_MS)
-    else setImmediate(send)
+    if (this.#lastBatchSettlements < GATHER_AFTER_SETTLEMENTS || this.#pending.length >= GATHER_SETTLEMENTS) {
+      this.#scheduled = 'soon'
+      setImmediate(() => this.#send())
+    } else {
+      this.#scheduled = setTimeout(() => this.#send(), GATHER_MS)
+    }
   }
 
   #send(): void {
+    if (this.#scheduled !== 'soon' && this.#scheduled !== null) clearTimeout(this.#scheduled)
+    this.#scheduled = null
+    if (this.#inFlight !== null) return
     const admissions = this.#dueAdmissions()
-    if (this.#inFlight >= BATCHES_IN_FLIGHT_MAX) return
-    if (this.#pending.length === 0 && admissions.length === 0 && this.#voided.length === 0) return
     const pending = this.#pending
-    const batch = { settlements: this.#cells, admissions, voided: this.#voided }
+    const ended = this.#ended
+    if (pending.length === 0 && admissions.length === 0 && ended.length === 0) return
+    const batch: Batch = { settlements: this.#cells, admissions, ended }
     this.#cells = []
     this.#pending = []
-    this.#voided = []
-    this.#inFlight++
+    this.#ended = []
     this.#lastBatchSettlements = pending.length
-    this.#writer.write(batch).then(
-      () => {
+    this.#inFlight = this.#writer.write(batch).then(
+      refused => {
+        this.#inFlight = null
+        for (const { at, reason } of refused) pending[at]?.reject(new JournalFailure(`The books refuse it: ${reason}`))
         for (const each of pending) each.resolve()
-        this.#landed()
+        if (this.#pending.length > 0 || this.#ended.length > 0) this.#schedule()
       },
       (error: Error) => {
+        this.#inFlight = null
         const failure = error instanceof JournalFailure ? error : new JournalFailure(error.message, { cause: error })
         for (const each of pending) each.reject(failure)
-        this.#landed()
+        // These requests ended all the same: the next batch forgets their admissions. It is not made for that alone, since on a
+        // full disk it would fail again at once.
+        if (!this.#writer.dead) this.#ended.push(...ended)
+        if (this.#pending.length > 0) this.#schedule()
       },
     )
-  }
-
-  #landed(): void {
-    this.#inFlight--
-    if (this.#pending.length > 0 || this.#voided.length > 0) this.#schedule()
   }
 
   #dueAdmissions(): Cell[] {
@@ -150,22 +164,19 @@ export class Store<Model extends StoredDocument = StoredDocument> implements Jou
       if (dueMs > nowMs) break
       this.#admissions.delete(requestId)
       this.#written.add(requestId)
-      cells.push(
-        requestId,
-        admission.orgId,
-        admission.keyId,
-        admission.modelId,
-        admission.heldNanodollars,
-        Math.round(admission.admittedMs),
-      )
-    }
-    if (this.#admissions.size > 0 && this.#admissionTimer === null) {
-      this.#admissionTimer = setTimeout(() => {
-        this.#admissionTimer = null
-        this.#schedule()
-      }, ADMISSION_DELAY_MS).unref()
+      packAdmission(cells, admission)
     }
     return cells
+  }
+
+  // While admissions wait to become due a timer looks after them; when a batch is in flight at its time, they go a round later.
+  #awaitAdmissions(): void {
+    if (this.#admissionTimer !== null || this.#admissions.size === 0 || this.#closed) return
+    this.#admissionTimer = setTimeout(() => {
+      this.#admissionTimer = null
+      this.#schedule()
+      this.#awaitAdmissions()
+    }, ADMISSION_DELAY_MS).unref()
   }
 
   loadState(): Promise<StoreState<Model>> {
@@ -220,19 +231,7 @@ export class Store<Model extends StoredDocument = StoredDocument> implements Jou
     return (await this.#reads()).call('usageList', selection, page)
   }
 
-  async usageSummary(
-    selection: UsageSelection,
-    group: UsageGroup,
-  ): Promise<
-    readonly {
-      group: string
-      requests: number
-      inputTokens: number
-      cachedInputTokens: number
-      outputTokens: number
-      chargeNanodollars: bigint
-    }[]
-  > {
+  async usageSummary(selection: UsageSelection, group: UsageGroup): Promise<readonly UsageSum[]> {
     return (await this.#reads()).call('usageSummary', selection, group)
   }
 
@@ -258,20 +257,29 @@ export class Store<Model extends StoredDocument = StoredDocument> implements Jou
     return (await this.#reads()).call('verify')
   }
 
-  /** Writes what is pending, then closes. */
+  /** Writes what is pending, carries the log over into the database, and closes it. Later settlements are rejected. */
   async close(): Promise<void> {
+    this.#closed = true
     if (this.#admissionTimer !== null) clearTimeout(this.#admissionTimer)
-    while (this.#inFlight > 0 || this.#pending.length > 0 || this.#voided.length > 0) {
-      this.#send()
-      await new Promise(resolve => setImmediate(resolve))
-    }
-    await (await this.#reader)?.close()
+    await this.#inFlight
+    this.#send()
+    await this.#inFlight
+    await this.#reader?.then(
+      reader => reader.close(),
+      () => undefined,
+    )
     await this.#writer.close()
   }
 
   // A long query never holds settlements up: it runs in a thread and on a connection of its own, started when first needed.
   #reads(): Promise<WorkerLink> {
-    this.#reader ??= WorkerLink.open({ path: this.#path, mode: 'read' }, () => undefined)
+    if (this.#reader === null) {
+      const forget = () => {
+        this.#reader = null
+      }
+      this.#reader = WorkerLink.open({ path: this.#path, mode: 'read' }, forget)
+      this.#reader.catch(forget)
+    }
     return this.#reader
   }
 }

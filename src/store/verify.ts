@@ -13,57 +13,85 @@ export interface Verification {
 }
 
 /**
- * Each check is a query that finds nothing in sound books; what it finds is one sentence. The database does the sums, so that a
- * ledger of any size needs no memory of ours.
+ * Each check is a query that finds nothing in sound books; what it finds is one sentence. The database does the sums, row after
+ * row, so that a ledger of any size needs no memory of ours.
  */
 const CHECKS: readonly string[] = [
-  `SELECT 'The balance of ' || n.name || ' is ' || b.nanodollars || ' n$, its transfers sum to ' || coalesce(t.total, 0) || ' n$.'
-   FROM balances b JOIN names n ON n.n = b.account LEFT JOIN (
-     SELECT account, sum(amount) AS total FROM (
-       SELECT credit AS account, sum(nanodollars) AS amount FROM transfers GROUP BY credit
-       UNION ALL SELECT debit, -sum(nanodollars) FROM transfers GROUP BY debit
-     ) GROUP BY account
-   ) t ON t.account = b.account WHERE b.nanodollars <> coalesce(t.total, 0)`,
-  `SELECT 'Account ' || t.account || ' has transfers and no balance.' FROM (SELECT credit AS account FROM transfers UNION SELECT debit FROM transfers) t
-   WHERE t.account NOT IN (SELECT account FROM balances)`,
+  // Balances against transfers.
+  `SELECT 'The balance of ' || coalesce(n.name, 'account ' || account) || ' is ' || sum(balance) || ' n$, its transfers sum to ' || sum(moved) || ' n$.'
+   FROM (
+     SELECT account, nanodollars AS balance, 0 AS moved FROM balances
+     UNION ALL SELECT credit, 0, sum(nanodollars) FROM transfers GROUP BY credit
+     UNION ALL SELECT debit, 0, -sum(nanodollars) FROM transfers GROUP BY debit
+   ) LEFT JOIN names n ON n.n = account GROUP BY account HAVING sum(balance) <> sum(moved)`,
   `SELECT 'All balances sum to ' || total || ' n$ instead of 0.' FROM (SELECT coalesce(sum(nanodollars), 0) AS total FROM balances) WHERE total <> 0`,
-  `SELECT 'Org account ' || n.name || ' is overdrawn: ' || b.nanodollars || ' n$.' FROM balances b JOIN names n ON n.n = b.account
-   WHERE n.name LIKE 'org:%' AND b.nanodollars < 0`,
+  `SELECT 'The account ' || n.name || ' is overdrawn: ' || b.nanodollars || ' n$.' FROM balances b JOIN names n ON n.n = b.account
+   WHERE n.name GLOB 'org:*' AND b.nanodollars < 0`,
+  `SELECT 'Transfer ' || t.id || ' is a ' || t.kind || ' from ' || d.name || ' to ' || c.name || ', which no ' || t.kind || ' is.'
+   FROM transfers t JOIN names d ON d.n = t.debit JOIN names c ON c.n = t.credit WHERE NOT CASE t.kind
+     WHEN 'credit' THEN d.name = 'operator:funding' AND c.name GLOB 'org:*'
+     WHEN 'charge' THEN d.name GLOB 'org:*' AND c.name = 'operator:revenue'
+     ELSE d.name = 'operator:overrun' AND c.name = 'operator:revenue' END`,
+  // Transfers against usage, both ways.
   `SELECT 'Request ' || u.request_id || ' was charged ' || u.charge || ' n$, its transfer says ' || coalesce(t.nanodollars, 0) || ' n$.'
    FROM usage u LEFT JOIN transfers t ON t.id = u.request_id || ':charge' WHERE u.charge <> coalesce(t.nanodollars, 0)`,
+  `SELECT 'Request ' || u.request_id || ' overran its hold by ' || u.overrun || ' n$, its transfer says ' || coalesce(t.nanodollars, 0) || ' n$.'
+   FROM usage u LEFT JOIN transfers t ON t.id = u.request_id || ':overrun' WHERE u.overrun <> coalesce(t.nanodollars, 0)`,
   `SELECT 'Request ' || u.request_id || ' was charged to another org than its own.' FROM usage u JOIN transfers t ON t.id = u.request_id || ':charge'
    JOIN names o ON o.n = u.org JOIN names d ON d.n = t.debit WHERE d.name <> 'org:' || o.name`,
   `SELECT 'Transfer ' || t.id || ' belongs to no settled request.' FROM transfers t
-   WHERE t.kind <> 'credit' AND NOT EXISTS (SELECT 1 FROM usage u WHERE u.request_id = t.request_id)`,
+   WHERE t.kind <> 'credit' AND NOT EXISTS (SELECT 1 FROM usage u WHERE t.id = u.request_id || ':' || t.kind AND u.request_id = t.request_id)`,
+  // Each charge against its hold, its price and its counts.
   `SELECT 'Request ' || u.request_id || ' was charged ' || u.charge || ' n$, more than its hold of ' || u.held || ' n$.' FROM usage u WHERE u.charge > u.held`,
-  `SELECT 'Request ' || u.request_id || ' was charged by a price that is not on record.' FROM usage u JOIN names p ON p.n = u.price
+  `SELECT 'Request ' || u.request_id || ' was charged by a price that is not on record.' FROM usage u LEFT JOIN names p ON p.n = u.price
    WHERE NOT EXISTS (SELECT 1 FROM prices WHERE id = p.name)`,
-  `SELECT 'Request ' || request_id || ' was charged ' || charge || ' n$, its counts at its price are worth ' || worth || ' n$.' FROM (
+  `SELECT 'Request ' || request_id || ' was charged ' || charge || ' n$ with ' || overrun || ' n$ overrun, its counts at its price are worth ' || worth || ' n$.'
+   FROM (
      SELECT u.request_id, u.charge, u.overrun, CASE
        WHEN pico % 1000 > 500 OR (pico % 1000 = 500 AND (pico / 1000) % 2 = 1) THEN pico / 1000 + 1 ELSE pico / 1000 END AS worth
      FROM (SELECT u.*, (u.input - u.cached) * p.input_picodollars + u.cached * p.cached_input_picodollars + u.output * p.output_picodollars
        + p.request_picodollars AS pico FROM usage u JOIN names n ON n.n = u.price JOIN prices p ON p.id = n.name) u
    ) WHERE charge + overrun <> worth AND (charge > 0 OR overrun > 0)`,
-  `SELECT 'Key ' || n.name || ' has spent ' || coalesce(s.nanodollars, 0) || ' n$, its requests sum to ' || u.total || ' n$.'
-   FROM (SELECT key, sum(charge) AS total FROM usage GROUP BY key) u JOIN names n ON n.n = u.key LEFT JOIN key_spent s ON s.key = u.key
-   WHERE u.total <> coalesce(s.nanodollars, 0)`,
-  `SELECT 'The hourly sums say ' || r.requests || ' requests, ' || r.charge || ' n$; the rows say ' || u.requests || ' requests, ' || u.charge || ' n$.'
-   FROM (SELECT coalesce(sum(requests), 0) AS requests, coalesce(sum(charge), 0) AS charge, coalesce(sum(input), 0) AS input, coalesce(sum(output), 0) AS output FROM rollups) r,
-   (SELECT count(*) AS requests, coalesce(sum(charge), 0) AS charge, coalesce(sum(input), 0) AS input, coalesce(sum(output), 0) AS output FROM usage) u
-   WHERE r.requests <> u.requests OR r.charge <> u.charge OR r.input <> u.input OR r.output <> u.output`,
+  // Sums against rows, both ways.
+  `SELECT 'Key ' || coalesce(n.name, key) || ' has spent ' || sum(spent) || ' n$, its requests sum to ' || sum(charged) || ' n$.' FROM (
+     SELECT key, nanodollars AS spent, 0 AS charged FROM key_spent
+     UNION ALL SELECT key, 0, sum(charge) FROM usage GROUP BY key
+   ) LEFT JOIN names n ON n.n = key GROUP BY key HAVING sum(spent) <> sum(charged)`,
+  `SELECT 'The sums of the hour ' || strftime('%Y-%m-%dT%H:00Z', hour * 3600, 'unixepoch') || ' say ' || sum(requests) || ' requests, ' || sum(charge)
+     || ' n$; its rows say ' || sum(row_requests) || ' requests, ' || sum(row_charge) || ' n$ (org ' || coalesce(o.name, org) || ', key '
+     || coalesce(k.name, key) || ', model ' || coalesce(m.name, model) || ', ' || ending || ').' FROM (
+     SELECT hour, org, key, model, upstream, price, ending, requests, input, cached, output, charge,
+       0 AS row_requests, 0 AS row_input, 0 AS row_cached, 0 AS row_output, 0 AS row_charge FROM rollups
+     UNION ALL SELECT settled_ms / 3600000, org, key, model, upstream, price, ending, 0, 0, 0, 0, 0,
+       count(*), sum(input), sum(cached), sum(output), sum(charge) FROM usage GROUP BY 1, 2, 3, 4, 5, 6, 7
+   ) LEFT JOIN names o ON o.n = org LEFT JOIN names k ON k.n = key LEFT JOIN names m ON m.n = model
+   GROUP BY hour, org, key, model, upstream, price, ending
+   HAVING sum(requests) <> sum(row_requests) OR sum(input) <> sum(row_input) OR sum(cached) <> sum(row_cached)
+     OR sum(output) <> sum(row_output) OR sum(charge) <> sum(row_charge)`,
+  // The file itself: pages, indexes, and the rules of the schema on every row.
+  `SELECT 'The database file is damaged: ' || integrity_check FROM pragma_integrity_check WHERE integrity_check <> 'ok'`,
 ]
 
-/** Recomputes every balance from the transfers, every charge from its counts and price, and every sum from its rows. */
+/**
+ * Recomputes every balance from the transfers, every charge from its counts and price, and every sum from its rows, and lets the
+ * database check its file.
+ */
 export function verify(database: DatabaseSync): Verification {
   // One read transaction: settlements that arrive meanwhile belong to the next check.
   database.exec('BEGIN')
   try {
     const problems: string[] = []
     let found = 0
+    const add = (problem: string) => {
+      found++
+      if (problems.length < PROBLEMS_MAX) problems.push(problem)
+    }
     for (const check of CHECKS) {
-      for (const row of database.prepare(check).iterate()) {
-        found++
-        if (problems.length < PROBLEMS_MAX) problems.push(String(Object.values(row)[0]))
+      try {
+        for (const row of database.prepare(check).iterate()) add(String(Object.values(row)[0]))
+      } catch (error) {
+        // A damaged page, or sums beyond 64 bits; the other checks may still say more.
+        add(`A check could not be made: ${(error as Error).message}.`)
       }
     }
     if (found > PROBLEMS_MAX) problems.push(`And ${found - PROBLEMS_MAX} more.`)

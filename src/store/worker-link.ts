@@ -1,7 +1,7 @@
 import { extname } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { JournalFailure } from '../ledger/journal.ts'
-import type { Batch, FromWorker, ToWorker, WorkerFailure, WorkerSettings } from './messages.ts'
+import type { Batch, FromWorker, RefusedSettlement, ToWorker, WorkerFailure, WorkerSettings } from './messages.ts'
 
 /** The database could not be opened; the message says why and what to do. */
 export class StoreOpenError extends Error {
@@ -25,6 +25,7 @@ export class WorkerLink {
   readonly #onFatal: (error: Error) => void
   #nextId = 1
   #dead: Error | null = null
+  #closing = false
 
   private constructor(worker: Worker, onFatal: (error: Error) => void) {
     this.#worker = worker
@@ -41,8 +42,10 @@ export class WorkerLink {
     return new Promise((resolve, reject) => {
       worker.on('message', (message: FromWorker) => {
         if (message.type === 'ready') resolve(link)
-        else if (message.type === 'failed-to-open') reject(new StoreOpenError(message.message))
-        else link.#answer(message)
+        else if (message.type === 'failed-to-open') {
+          link.#closing = true
+          reject(new StoreOpenError(message.message))
+        } else link.#answer(message)
       })
       worker.on('error', error => {
         reject(error)
@@ -52,8 +55,16 @@ export class WorkerLink {
     })
   }
 
-  write(batch: Batch): Promise<void> {
-    return this.#ask(id => ({ type: 'batch', id, batch })) as Promise<void>
+  /** Whether the worker is gone, or the disk under it, so that nothing will ever be written again. */
+  get dead(): boolean {
+    return this.#dead !== null
+  }
+
+  /** Resolves once the batch is on disk, with the settlements that were left out of it. */
+  write(batch: Batch): Promise<readonly RefusedSettlement[]> {
+    return this.#ask(id => ({ type: 'batch', id, json: JSON.stringify(batch) })) as Promise<
+      readonly RefusedSettlement[]
+    >
   }
 
   call<Result>(method: string, ...args: readonly unknown[]): Promise<Result> {
@@ -62,7 +73,11 @@ export class WorkerLink {
 
   /** Closes the database after everything asked before. */
   async close(): Promise<void> {
-    if (this.#dead !== null) return
+    this.#closing = true
+    if (this.#dead !== null) {
+      await this.#worker.terminate()
+      return
+    }
     const exited = new Promise(resolve => this.#worker.once('exit', resolve))
     this.#worker.postMessage({ type: 'close' } satisfies ToWorker)
     await exited
@@ -87,16 +102,16 @@ export class WorkerLink {
     const error = errorOf(message.failure)
     waiting?.reject(error)
     // After a failed fsync nobody knows what is on the disk; trying again would make it look fine.
-    if (message.failure.kind === 'io') {
-      this.#fail(error)
-      this.#onFatal(error)
-    }
+    if (message.failure.kind === 'io') this.#fail(error)
   }
 
+  // Nothing is tried again after this: every later question gets the same answer.
   #fail(error: Error): void {
-    this.#dead ??= error
+    if (this.#dead !== null) return
+    this.#dead = this.#closing ? new JournalFailure('The store is closed.') : error
     for (const waiting of this.#waiting.values()) waiting.reject(this.#dead)
     this.#waiting.clear()
+    if (!this.#closing) this.#onFatal(error)
   }
 }
 

@@ -2,7 +2,7 @@ import type { DatabaseSync } from 'node:sqlite'
 import { parentPort, workerData } from 'node:worker_threads'
 import { BatchWriter } from './batch-writer.ts'
 import { ControlWrites } from './control-writes.ts'
-import type { FromWorker, ToWorker, WorkerFailure, WorkerSettings } from './messages.ts'
+import type { Batch, FromWorker, ToWorker, WorkerSettings } from './messages.ts'
 import { Names } from './names.ts'
 import { openForReading, openForWriting } from './open-database.ts'
 import {
@@ -15,13 +15,9 @@ import {
   usageList,
   usageSummary,
 } from './reads.ts'
+import { failureOf } from './sqlite-failure.ts'
 import { verify } from './verify.ts'
 
-/** SQLite's primary result codes (sqlite.org/rescode.html). */
-const SQLITE_IOERR = 10
-const SQLITE_CORRUPT = 11
-const SQLITE_FULL = 13
-/** The write-ahead log is carried over into the database when it has so many pages (4 MiB), by SQLite after a commit. */
 const settings = workerData as WorkerSettings
 const port = parentPort
 if (port === null) throw new Error('worker.ts runs in a worker thread')
@@ -56,14 +52,6 @@ function methodsOf(database: DatabaseSync, names: Names | null): Record<string, 
   }
 }
 
-function failureOf(error: unknown): WorkerFailure {
-  const { message, errcode, code } = error as { message: string; errcode?: number; code?: string }
-  const primary = errcode === undefined ? 0 : errcode & 0xff
-  const kind =
-    primary === SQLITE_FULL ? 'full' : primary === SQLITE_IOERR || primary === SQLITE_CORRUPT ? 'io' : 'refused'
-  return { message, kind, ...(code === undefined ? {} : { code }) }
-}
-
 function send(message: FromWorker): void {
   port?.postMessage(message)
 }
@@ -94,8 +82,8 @@ function start(): void {
     }
     try {
       if (message.type === 'batch') {
-        writer?.write(message.batch)
-        send({ type: 'done', id: message.id })
+        const refused = writer?.write(JSON.parse(message.json) as Batch)
+        send({ type: 'done', id: message.id, result: refused })
       } else {
         const result = methods[message.method]?.(...(message.args as never[]))
         send({ type: 'done', id: message.id, result })
