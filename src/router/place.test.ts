@@ -36,6 +36,7 @@ test('what is down, full or unknown is filtered with its reason', () => {
   })
   check({ a: view(0, 0, false) }, [], { a: 'down' })
   check({}, [])
+  check({ a: { available: true, load: { running: 1, queued: 0, queueDepthMax: 0 } } }, ['a'])
 })
 
 test('scores stay in (0, 1] and fall with load; a filtered target is never picked', () => {

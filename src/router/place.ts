@@ -26,7 +26,8 @@ type Filter = (view: UpstreamView | undefined) => string | null
 const FILTERS: readonly Filter[] = [
   view => (view === undefined ? 'not configured' : null),
   view => (view?.available === false ? 'down' : null),
-  view => (view !== undefined && view.load.queued >= view.load.queueDepthMax ? 'queue full' : null),
+  // An upstream without a queue is full once somebody waits there, not while it is idle.
+  view => (view !== undefined && view.load.queued >= Math.max(view.load.queueDepthMax, 1) ? 'queue full' : null),
 ]
 
 /**
