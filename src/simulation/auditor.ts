@@ -1,0 +1,338 @@
+import type { Price } from '../inference/snapshot.ts'
+import type { Books } from '../ledger/books.ts'
+import type { Admission, Settlement } from '../ledger/journal.ts'
+import type { SimulatedDisk } from './simulated-journal.ts'
+import type { AttemptRecord } from './simulated-upstream.ts'
+import type { Transcript } from './transcript.ts'
+
+/** What was asked, as the one who asked knows it. */
+export interface RequestFacts {
+  readonly id: string
+  readonly orgId: string
+  readonly keyId: string
+  readonly prices: readonly Price[]
+  readonly stream: boolean
+  readonly choices: number
+  readonly includeUsage: boolean
+  /** An answer without a token is what was asked for: no output wanted, or a stop, a grammar or an echo may explain it. */
+  readonly mayBeEmpty: boolean
+  readonly transcript: Transcript
+  /** Whether the client has left, or never was there. */
+  readonly gone: () => boolean
+}
+
+/** The part of the books that the auditor compares with its own. */
+export type BooksView = Pick<Books, 'openHolds' | 'orgFunds' | 'budgetSpent'>
+
+interface Case {
+  readonly facts: RequestFacts
+  attempt: AttemptRecord | null
+  settlement: Settlement | null
+  durable: boolean
+}
+
+/**
+ * Keeps an opinion of its own about money: from what upstreams truly did, what clients truly saw, and what lies on the disk.
+ * It shares no arithmetic with the code that it watches. What it finds wrong stands in `violations`, so that a finding in
+ * the middle of a callback cannot be swallowed by the code under test.
+ */
+export class Auditor {
+  readonly violations: string[] = []
+  readonly endings = new Map<string, number>()
+  readonly #credits: ReadonlyMap<string, bigint>
+  readonly #caps: ReadonlyMap<string, bigint | null>
+  readonly #disk: SimulatedDisk
+  readonly #cases = new Map<string, Case>()
+  /** Requests of the running process whose hold is open. */
+  #open = new Set<string>()
+  /** Charges that the running process knows to be durable, by `org:` or `key:` id. */
+  #charged = new Map<string, bigint>()
+  #drained = false
+
+  /** `credits` in nanodollars by org; `caps` by key, null without one. */
+  constructor(credits: ReadonlyMap<string, bigint>, caps: ReadonlyMap<string, bigint | null>, disk: SimulatedDisk) {
+    this.#credits = credits
+    this.#caps = caps
+    this.#disk = disk
+  }
+
+  /** Notes what is wrong, and with whom. */
+  wrong(subject: string, what: string): void {
+    this.violations.push(`${subject}: ${what}`)
+  }
+
+  /** A client asks. */
+  asked(facts: RequestFacts): void {
+    this.#cases.set(facts.id, { facts, attempt: null, settlement: null, durable: false })
+  }
+
+  /** An upstream was given an attempt; it keeps the record up to date. */
+  attempted(record: AttemptRecord): void {
+    const found = this.#cases.get(record.requestId)
+    if (found !== undefined) found.attempt = record
+  }
+
+  admitted({ requestId }: Admission): void {
+    if (this.#open.has(requestId)) this.wrong(requestId, 'admitted twice')
+    if (this.#drained) this.wrong(requestId, 'admitted after the drain had ended')
+    this.#open.add(requestId)
+  }
+
+  voided(requestId: string): void {
+    this.#open.delete(requestId)
+  }
+
+  /** A settlement is on its way to the disk: the moment at which it is compared with the table of endings. */
+  submitted(settlement: Settlement): void {
+    const { requestId } = settlement
+    const found = this.#cases.get(requestId)
+    if (found === undefined) {
+      this.wrong(requestId, 'settled, but nobody asked')
+      return
+    }
+    if (found.settlement !== null) this.wrong(requestId, 'settled twice')
+    if (!this.#open.has(requestId)) this.wrong(requestId, 'settled without an open hold')
+    found.settlement = settlement
+    this.endings.set(settlement.ending, (this.endings.get(settlement.ending) ?? 0) + 1)
+    this.#checkSettlement(found, settlement)
+  }
+
+  durable(settlement: Settlement): void {
+    const found = this.#cases.get(settlement.requestId)
+    if (found !== undefined) found.durable = true
+  }
+
+  answered(settlement: Settlement, kept: boolean): void {
+    this.#open.delete(settlement.requestId)
+    if (!kept) return
+    this.#charge(`org:${settlement.orgId}`, settlement.chargeNanodollars)
+    this.#charge(`key:${settlement.keyId}`, settlement.chargeNanodollars)
+  }
+
+  /** The bytes that make an answer complete are leaving: settled before told. */
+  completing(requestId: string): void {
+    if (this.#cases.get(requestId)?.durable !== true)
+      this.wrong(requestId, 'told to be complete before its charge was durable')
+  }
+
+  /** To be called whenever everything that was under way has settled down: what has to hold at every instant. */
+  instant(books: BooksView): void {
+    if (books.openHolds !== this.#open.size)
+      this.wrong('books', `${books.openHolds} holds are open, ${this.#open.size} should be`)
+    for (const [orgId, credited] of this.#credits) {
+      const { balanceNanodollars, heldNanodollars } = books.orgFunds(orgId)
+      const charged = this.#charged.get(`org:${orgId}`) ?? 0n
+      if (balanceNanodollars !== credited - charged)
+        this.wrong(orgId, `has ${balanceNanodollars}, should have ${credited - charged}`)
+      if (heldNanodollars < 0n || charged + heldNanodollars > credited)
+        this.wrong(orgId, `${charged} charged and ${heldNanodollars} held of ${credited}`)
+      if (this.#open.size === 0 && heldNanodollars !== 0n) this.wrong(orgId, `${heldNanodollars} held for nobody`)
+    }
+    for (const [keyId, cap] of this.#caps) {
+      const { settledNanodollars, heldNanodollars } = books.budgetSpent(`key:${keyId}`)
+      const charged = this.#charged.get(`key:${keyId}`) ?? 0n
+      if (settledNanodollars !== charged) this.wrong(keyId, `spent ${settledNanodollars}, should be ${charged}`)
+      if (heldNanodollars < 0n || (cap !== null && charged + heldNanodollars > cap))
+        this.wrong(keyId, `${charged} charged and ${heldNanodollars} held of ${cap}`)
+    }
+  }
+
+  /** An exchange is over: the server ended it, the client left, or (`cut`) the process died. */
+  ended(requestId: string, cut: boolean): void {
+    const { facts, settlement, durable, attempt } = this.#cases.get(requestId) as Case
+    const { transcript } = facts
+    for (const violation of transcript.violations) this.wrong(requestId, violation)
+    if (!cut && this.#open.has(requestId)) this.wrong(requestId, 'ended with an open hold')
+    if (!cut && !transcript.ended && !facts.gone()) this.wrong(requestId, 'was never answered')
+    const { status } = transcript
+    if (status === 500) this.wrong(requestId, 'the server made a mistake')
+    const refused = status !== null && status >= 400
+    if (refused && settlement !== null && durable && !['failed', 'timed_out', 'aborted'].includes(settlement.ending))
+      this.wrong(requestId, `answered with ${status}, settled as ${settlement.ending}`)
+    if (!transcript.whole) return
+    if (settlement === null || !durable) {
+      this.wrong(requestId, 'whole without a durable settlement')
+      return
+    }
+    if (!['completed', 'exhausted', 'empty'].includes(settlement.ending))
+      this.wrong(requestId, `whole, but settled as ${settlement.ending}`)
+    this.#checkUsageTold(facts, settlement)
+    this.#checkText(facts, settlement, attempt)
+  }
+
+  /** The process died; the next one knows what is on the disk and nothing else. */
+  crashed(): void {
+    this.#open = new Set()
+    this.#drained = false
+    this.#charged = new Map()
+    for (const { orgId, keyId, chargeNanodollars } of this.#disk.settlements.values()) {
+      this.#charge(`org:${orgId}`, chargeNanodollars)
+      this.#charge(`key:${keyId}`, chargeNanodollars)
+    }
+    this.#checkDisk()
+  }
+
+  /** A drain has ended: nothing runs any more, and nothing may begin. */
+  drained(): void {
+    this.#drained = true
+    if (this.#open.size > 0) this.wrong('drain', `ended with ${this.#open.size} open holds`)
+  }
+
+  /** Faults have stopped and everything had time to end. */
+  quiet(books: BooksView): void {
+    if (this.#open.size > 0) this.wrong('end', `${this.#open.size} holds never ended: ${[...this.#open].join(', ')}`)
+    this.instant(books)
+    this.#checkDisk()
+  }
+
+  #checkDisk(): void {
+    const perOwner = new Map<string, bigint>()
+    for (const { orgId, keyId, chargeNanodollars } of this.#disk.settlements.values()) {
+      for (const owner of [orgId, keyId]) perOwner.set(owner, (perOwner.get(owner) ?? 0n) + chargeNanodollars)
+    }
+    for (const [orgId, credited] of this.#credits) {
+      const charged = perOwner.get(orgId) ?? 0n
+      if (charged > credited) this.wrong(orgId, `the disk has charges of ${charged} on ${credited}`)
+      if (this.#disk.state().balances.get(orgId) !== credited - charged) this.wrong(orgId, 'transfers do not balance')
+    }
+    for (const [keyId, cap] of this.#caps) {
+      if (cap !== null && (perOwner.get(keyId) ?? 0n) > cap) this.wrong(keyId, 'the disk has charges beyond its cap')
+    }
+  }
+
+  // The table of docs/concepts/endings.md, told a second time.
+  #checkSettlement({ facts, attempt }: Case, settlement: Settlement): void {
+    const { ending, usage, chargeNanodollars, overrunNanodollars, heldNanodollars, requestId } = settlement
+    if (settlement.orgId !== facts.orgId || settlement.keyId !== facts.keyId)
+      this.wrong(requestId, 'charged to somebody else')
+    const price = facts.prices.find(({ id }) => id === settlement.priceId)
+    if (price === undefined) {
+      this.wrong(requestId, `priced by ${settlement.priceId}`)
+      return
+    }
+    const allFinished = attempt !== null && attempt.finished >= facts.choices
+    const counted = attempt?.tokensDelivered ?? 0
+    const reported = attempt?.usage ?? null
+    const told = reported === null ? counted : reported.outputTokens
+    let owed: boolean
+    let output: number
+    switch (ending) {
+      case 'completed':
+      case 'empty':
+        if (!allFinished) this.wrong(requestId, `${ending} with open choices`)
+        if ((ending === 'empty') !== (counted === 0 && !facts.mayBeEmpty))
+          this.wrong(requestId, `${ending} after ${counted} tokens`)
+        owed = ending === 'completed'
+        output = told
+        break
+      case 'cancelled':
+      case 'timed_out':
+      case 'aborted':
+        if (ending === 'cancelled' && !facts.gone()) this.wrong(requestId, 'cancelled by a client that is there')
+        owed = attempt?.began === true
+        output = told
+        break
+      case 'failed':
+        owed = facts.stream && counted > 0
+        output = Math.min(told, counted)
+        break
+      case 'exhausted': {
+        owed = true
+        // What was delivered last was not covered, hence not relayed.
+        const relayed = facts.stream ? facts.transcript.tokens : Math.min(usage.outputTokens, counted)
+        output = Math.min(told, relayed)
+        break
+      }
+    }
+    if (allFinished && ending !== 'completed' && ending !== 'empty')
+      this.wrong(requestId, `whole at the gateway, settled as ${ending}`)
+    if (!owed) {
+      if (chargeNanodollars !== 0n || overrunNanodollars !== 0n)
+        this.wrong(requestId, `${ending} charges ${chargeNanodollars}, owes nothing`)
+      return
+    }
+    if (attempt === null) {
+      this.wrong(requestId, `${ending} owes without an attempt`)
+      return
+    }
+    this.#checkCounts(requestId, attempt, usage, output)
+    const cached = reported?.cachedInputTokens ?? 0
+    const worth = worthOf(price, usage.inputTokens, cached, output)
+    if (chargeNanodollars + overrunNanodollars !== worth)
+      this.wrong(
+        requestId,
+        `${ending} charges ${chargeNanodollars} and ${overrunNanodollars} overrun, is worth ${worth}`,
+      )
+    if (chargeNanodollars > heldNanodollars)
+      this.wrong(requestId, `charges ${chargeNanodollars} of ${heldNanodollars} held`)
+    if (
+      overrunNanodollars > 0n &&
+      (output <= counted || chargeNanodollars < worthOf(price, usage.inputTokens, cached, counted))
+    )
+      this.wrong(requestId, `${overrunNanodollars} overrun, but the hold should have covered what was relayed`)
+  }
+
+  #checkCounts(requestId: string, attempt: AttemptRecord, usage: Settlement['usage'], output: number): void {
+    const known = attempt.usage !== null ? attempt.usage.inputTokens : attempt.toldInputTokens
+    if (known !== null && usage.inputTokens !== known)
+      this.wrong(requestId, `input ${usage.inputTokens}, the upstream said ${known}`)
+    if (known === null && (usage.inputTokens < 1 || usage.inputTokens > attempt.inputTokens))
+      this.wrong(requestId, `input counted as ${usage.inputTokens} of ${attempt.inputTokens}`)
+    if (usage.outputTokens !== output) this.wrong(requestId, `output ${usage.outputTokens}, should be ${output}`)
+    if ((attempt.usage === null) !== (usage.outputSource === 'counted') && output === attempt.usage?.outputTokens)
+      this.wrong(requestId, `output marked ${usage.outputSource}`)
+    if (attempt.usage === null && usage.cachedInputSource !== 'absent')
+      this.wrong(requestId, 'cached input out of nowhere')
+  }
+
+  #checkUsageTold({ stream, includeUsage, transcript }: RequestFacts, settlement: Settlement): void {
+    const { requestId, usage, chargeNanodollars } = settlement
+    const seen = transcript.usage
+    if (stream && !transcript.ended) return
+    if (stream && !transcript.done) this.wrong(requestId, 'whole without [DONE]')
+    if (stream && !includeUsage) {
+      if (seen !== null) this.wrong(requestId, 'usage that was not wanted')
+      return
+    }
+    if (seen === null) {
+      this.wrong(requestId, 'whole without usage')
+      return
+    }
+    const same =
+      seen.inputTokens === usage.inputTokens &&
+      seen.cachedTokens === usage.cachedInputTokens &&
+      seen.outputTokens === usage.outputTokens &&
+      dollarsToNanodollars(seen.cost) === chargeNanodollars
+    if (!same) this.wrong(requestId, `told ${JSON.stringify(seen)}, charged ${chargeNanodollars}`)
+  }
+
+  #checkText({ transcript }: RequestFacts, { requestId, ending }: Settlement, attempt: AttemptRecord | null): void {
+    for (const [choice, text] of transcript.texts.entries()) {
+      const produced = attempt?.texts[choice] ?? ''
+      if (ending === 'exhausted' ? !produced.startsWith(text) : produced !== text)
+        this.wrong(requestId, `choice ${choice} is not what the upstream wrote`)
+    }
+  }
+
+  #charge(owner: string, nanodollars: bigint): void {
+    this.#charged.set(owner, (this.#charged.get(owner) ?? 0n) + nanodollars)
+  }
+}
+
+/** Nanodollars, rounded half to even: p/1000 rounded half up, but one less where a half went to an odd number. */
+function worthOf(price: Price, inputTokens: number, cachedTokens: number, outputTokens: number): bigint {
+  const picodollars =
+    price.requestPicodollars +
+    price.inputPicodollars * (BigInt(inputTokens) - BigInt(cachedTokens)) +
+    price.cachedInputPicodollars * BigInt(cachedTokens) +
+    price.outputPicodollars * BigInt(outputTokens)
+  const halfUp = (2n * picodollars + 1000n) / 2000n
+  const tie = (2n * picodollars + 1000n) % 2000n === 0n
+  return tie && halfUp % 2n === 1n ? halfUp - 1n : halfUp
+}
+
+/** Dollars written with nine digits after the point. */
+function dollarsToNanodollars(decimal: string): bigint | null {
+  const match = /^(\d+)\.(\d{9})$/.exec(decimal)
+  return match === null ? null : BigInt(match[1] as string) * 10n ** 9n + BigInt(match[2] as string)
+}

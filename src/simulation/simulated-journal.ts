@@ -1,0 +1,134 @@
+import type { BooksState } from '../ledger/books.ts'
+import { type Admission, type Journal, JournalFailure, type Settlement } from '../ledger/journal.ts'
+import type { Clock } from '../std/clock.ts'
+import type { Rng } from './rng.ts'
+
+/** What can happen to a journal. */
+export const JOURNAL_FAULTS = ['disk_full', 'batch_fails', 'crash_loses_batch', 'crash_after_write'] as const
+
+export type JournalFault = (typeof JOURNAL_FAULTS)[number]
+
+/** The disk of the simulation: what is on it survives every crash. */
+export class SimulatedDisk {
+  /** Settlements by request, in the order in which they became durable. */
+  readonly settlements = new Map<string, Settlement>()
+  readonly credits = new Map<string, bigint>()
+  full = false
+
+  /** What a process reads when it starts. */
+  state(): BooksState {
+    const balances = new Map(this.credits)
+    const spent = new Map<string, bigint>()
+    for (const { orgId, keyId, chargeNanodollars } of this.settlements.values()) {
+      balances.set(orgId, (balances.get(orgId) ?? 0n) - chargeNanodollars)
+      spent.set(`key:${keyId}`, (spent.get(`key:${keyId}`) ?? 0n) + chargeNanodollars)
+    }
+    return { balances, spent }
+  }
+}
+
+/** What a journal tells those who watch it. */
+export interface JournalWatch {
+  admitted(admission: Admission): void
+  voided(requestId: string): void
+  /** Handed over, not yet durable. */
+  submitted(settlement: Settlement): void
+  durable(settlement: Settlement): void
+  /** The promise of the settlement is about to be kept, or broken. */
+  answered(settlement: Settlement, kept: boolean): void
+  fault(fault: JournalFault): void
+}
+
+/** How slow and how reliable the disk is. */
+export interface SimulatedJournalOptions {
+  readonly disk: SimulatedDisk
+  readonly clock: Clock
+  readonly rng: Rng
+  readonly watch: JournalWatch
+  /** Longest time of a write, its flush included. */
+  readonly writeMsMax: number
+  /** Chance that a batch fails, read anew for each. */
+  readonly failureRate: () => number
+}
+
+interface Entry {
+  readonly settlement: Settlement
+  readonly resolve: () => void
+  readonly reject: (failure: JournalFailure) => void
+}
+
+/**
+ * A journal on simulated time: one batch is written at a time, what arrives meanwhile makes up the next. A batch is durable
+ * before it is acknowledged, and a crash may fall between the two.
+ */
+export class SimulatedJournal implements Journal {
+  readonly #options: SimulatedJournalOptions
+  #waiting: Entry[] = []
+  #writing: Entry[] = []
+  #crashed = false
+
+  constructor(options: SimulatedJournalOptions) {
+    this.#options = options
+  }
+
+  admitted(admission: Admission): void {
+    if (!this.#crashed) this.#options.watch.admitted(admission)
+  }
+
+  voided(requestId: string): void {
+    if (!this.#crashed) this.#options.watch.voided(requestId)
+  }
+
+  settle(settlement: Settlement): Promise<void> {
+    return new Promise((resolve, reject) => {
+      // Nobody is left to answer to.
+      if (this.#crashed) return
+      this.#options.watch.submitted(settlement)
+      this.#waiting.push({ settlement, resolve, reject })
+      if (this.#writing.length === 0) this.#write()
+    })
+  }
+
+  /** The process dies: what waits is lost, what is being written may or may not have reached the disk. */
+  crash(): void {
+    const { rng, watch } = this.#options
+    this.#crashed = true
+    if (this.#writing.length === 0) return
+    if (rng.chance(0.5)) {
+      watch.fault('crash_loses_batch')
+      return
+    }
+    watch.fault('crash_after_write')
+    for (const { settlement } of this.#writing) this.#keep(settlement)
+  }
+
+  #write(): void {
+    const { clock, rng, writeMsMax } = this.#options
+    this.#writing = this.#waiting
+    this.#waiting = []
+    clock.after(rng.int(0, writeMsMax), () => this.#finish())
+  }
+
+  #finish(): void {
+    const { disk, rng, failureRate, watch } = this.#options
+    if (this.#crashed) return
+    const batch = this.#writing
+    this.#writing = []
+    const fault = disk.full ? 'disk_full' : rng.chance(failureRate()) ? 'batch_fails' : null
+    if (fault !== null) watch.fault(fault)
+    else for (const { settlement } of batch) this.#keep(settlement)
+    for (const entry of batch) {
+      watch.answered(entry.settlement, fault === null)
+      if (fault === null) entry.resolve()
+      else entry.reject(new JournalFailure(`simulated: ${fault}`))
+    }
+    if (this.#waiting.length > 0) this.#write()
+  }
+
+  #keep(settlement: Settlement): void {
+    const { disk, watch } = this.#options
+    // As the store does: a second settlement of a request changes nothing.
+    if (!disk.settlements.has(settlement.requestId)) disk.settlements.set(settlement.requestId, settlement)
+    watch.durable(settlement)
+  }
+}

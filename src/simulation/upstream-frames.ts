@@ -1,0 +1,40 @@
+import type { Protocol } from '../inference/request.ts'
+
+/** What all frames of an answer share. */
+export interface FrameHead {
+  readonly protocol: Protocol
+  readonly id: string
+  readonly model: string
+}
+
+const CREATED_S = 1_780_000_000
+
+/** The frame that opens a choice; a text completion has none that says anything, so it opens with an empty text. */
+export function roleFrame(head: FrameHead, choice: number): Uint8Array {
+  return frame(head, choice, { role: 'assistant', content: '' }, '', null)
+}
+
+/** A frame of generated text. */
+export function textFrame(head: FrameHead, choice: number, text: string): Uint8Array {
+  return frame(head, choice, { content: text }, text, null)
+}
+
+/** The frame that ends a choice. */
+export function finishFrame(head: FrameHead, choice: number, reason: 'stop' | 'length'): Uint8Array {
+  return frame(head, choice, {}, '', reason)
+}
+
+/** The frame that carries usage, given as JSON text, in a stream that was asked for it. */
+export function usageFrame(head: FrameHead, usageJson: string): Uint8Array {
+  return Buffer.from(`data: ${prefix(head)}"choices":[],"usage":${usageJson}}\n\n`)
+}
+
+function frame(head: FrameHead, index: number, delta: object, text: string, finish: string | null): Uint8Array {
+  const body = head.protocol === 'openai-chat' ? { index, delta } : { index, text, logprobs: null }
+  return Buffer.from(`data: ${prefix(head)}"choices":[${JSON.stringify({ ...body, finish_reason: finish })}]}\n\n`)
+}
+
+function prefix({ protocol, id, model }: FrameHead): string {
+  const object = protocol === 'openai-chat' ? 'chat.completion.chunk' : 'text_completion'
+  return `{"id":${JSON.stringify(id)},"object":"${object}","created":${CREATED_S},"model":${JSON.stringify(model)},`
+}

@@ -1,0 +1,85 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { Books, type Hold, type HoldOutcome, type HoldRefusal, type HoldRequest } from '../../src/ledger/books.ts'
+import type { Journal, Settlement } from '../../src/ledger/journal.ts'
+import { runScenario, type Sabotage } from './scenario.ts'
+
+/** An auditor that never finds anything proves nothing. Each of these bugs has to be found within so many seeds. */
+const SEEDS_MAX = 40
+
+async function check(sabotage: Sabotage, finding: RegExp): Promise<void> {
+  for (let seed = 1; seed <= SEEDS_MAX; seed++) {
+    const { violations } = await runScenario(seed, sabotage)
+    if (violations.some(violation => finding.test(violation))) return
+  }
+  assert.fail(`no seed up to ${SEEDS_MAX} shows ${finding}`)
+}
+
+/** The journal, but with another `settle`. */
+function settling(settle: (journal: Journal, settlement: Settlement) => Promise<void>): Sabotage {
+  return {
+    journal: journal => ({
+      admitted: admission => journal.admitted(admission),
+      voided: requestId => journal.voided(requestId),
+      settle: settlement => settle(journal, settlement),
+    }),
+  }
+}
+
+test('a settlement that is acknowledged before it is durable', () =>
+  check(
+    settling(async (journal, settlement) => {
+      journal.settle(settlement).catch(() => undefined)
+    }),
+    /told to be complete before its charge was durable/,
+  ))
+
+test('a settlement that is submitted twice', () =>
+  check(
+    settling((journal, settlement) => {
+      journal.settle(settlement).catch(() => undefined)
+      return journal.settle(settlement)
+    }),
+    /settled twice/,
+  ))
+
+test('a charge that is one nanodollar too high', () =>
+  check(
+    settling((journal, settlement) =>
+      journal.settle({ ...settlement, chargeNanodollars: settlement.chargeNanodollars + 1n }),
+    ),
+    /is worth|owes nothing/,
+  ))
+
+test('cached input at full price', () =>
+  check(
+    settling((journal, settlement) =>
+      journal.settle({ ...settlement, usage: { ...settlement.usage, cachedInputTokens: 0 } }),
+    ),
+    /told \{/,
+  ))
+
+test('a hold that is not given back', () => {
+  class LeakingBooks extends Books {
+    override void(): void {}
+  }
+  return check({ books: LeakingBooks }, /never ended|holds are open|open hold/)
+})
+
+test('a hold that ignores what others hold', () => {
+  class GenerousBooks extends Books {
+    override hold(request: HoldRequest): HoldOutcome {
+      return super.hold({ ...request, budgets: request.budgets.map(({ id }) => ({ id, limitNanodollars: null })) })
+    }
+  }
+  return check({ books: GenerousBooks }, /held of/)
+})
+
+test('a hold that is not extended, though it says so', () => {
+  class LazyBooks extends Books {
+    override extend(_hold: Hold, _byNanodollars: bigint): HoldRefusal | null {
+      return null
+    }
+  }
+  return check({ books: LazyBooks }, /should have covered/)
+})

@@ -1,0 +1,122 @@
+import { KeyHasher } from '../../src/admission/key-hasher.ts'
+import { API_KEY_BODY_LENGTH, API_KEY_PREFIX, apiKeyChecksum } from '../../src/inference/api-key-format.ts'
+import type { ApiKey, Model, Org, Price, Snapshot } from '../../src/inference/snapshot.ts'
+import type { Rng } from '../../src/simulation/rng.ts'
+
+/** Longest answer of a choice in the simulation: long enough for many tranches, short enough for many seeds. */
+export const ANSWER_TOKENS_MAX = 96
+
+/** Whom the simulated service has, and what it sells. */
+export interface World {
+  readonly snapshot: Snapshot
+  readonly keyHasher: KeyHasher
+  /** API keys in clear. */
+  readonly secrets: readonly { readonly secret: string; readonly key: ApiKey }[]
+  readonly models: readonly Model[]
+  readonly upstreamIds: readonly string[]
+  /** Nanodollars by org. */
+  readonly credits: ReadonlyMap<string, bigint>
+  readonly caps: ReadonlyMap<string, bigint | null>
+}
+
+/** Picodollars per token: free, the finest there is, ordinary ones that leave halves to round, absurd. */
+const RATES = [0n, 1n, 500n, 1500n, 100_000n, 1_300_000n, 2_600_000n, 10n ** 12n]
+const FAR_MS = 10 ** 15
+
+/** A world out of a seed, with prices and credit so that some of it is always scarce. */
+export function makeWorld(rng: Rng): World {
+  const upstreamIds = Array.from({ length: rng.int(1, 3) }, (_, i) => `up${i}`)
+  const models = Array.from({ length: rng.int(1, 3) }, (_, i) => makeModel(`model-${i}`, upstreamIds, rng))
+  const keyHasher = new KeyHasher(Buffer.from('simulated pepper'))
+  const orgs: Org[] = []
+  const credits = new Map<string, bigint>()
+  const secrets: { secret: string; key: ApiKey }[] = []
+  for (let i = 0; i < rng.int(1, 3); i++) {
+    const org = { id: `org${i}`, name: `Org ${i}`, disabled: false }
+    orgs.push(org)
+    credits.set(org.id, amountFor(models, rng))
+    for (let k = 0; k < rng.int(1, 3); k++) secrets.push(makeKey(`${org.id}key${k}`, org.id, models, keyHasher, rng))
+  }
+  const snapshot: Snapshot = {
+    version: 1,
+    orgs: new Map(orgs.map(org => [org.id, org])),
+    keys: new Map(secrets.map(({ key }) => [key.id, key])),
+    keysByHash: new Map(secrets.map(({ key }) => [key.hash, key])),
+    models: new Map(models.map(model => [model.id, model])),
+  }
+  const caps = new Map(secrets.map(({ key }) => [key.id, key.capNanodollars]))
+  return { snapshot, keyHasher, secrets, models, upstreamIds, credits, caps }
+}
+
+function makeModel(id: string, upstreamIds: readonly string[], rng: Rng): Model {
+  const first = rng.int(0, upstreamIds.length - 1)
+  const targets = Array.from({ length: rng.int(1, upstreamIds.length) }, (_, i) => ({
+    upstreamId: upstreamIds[(first + i) % upstreamIds.length] as string,
+    upstreamModel: `inner-${id}`,
+  }))
+  return {
+    id,
+    aliases: [],
+    name: id,
+    ownedBy: 'simulation',
+    createdS: 0,
+    license: 'none',
+    contextTokens: rng.pick([512, 4096, 1_000_000]),
+    outputTokensMax: rng.pick([16, 96, 512]),
+    trancheTokens: rng.pick([1, 8, 32, 8192]),
+    capabilities: { chat: true, completion: true, tools: true, reasoning: false, jsonSchema: true, logprobs: false },
+    prices: makePrices(id, rng),
+    targets,
+  }
+}
+
+// Some prices change on the hour, and the wall clock is set across it now and then.
+function makePrices(modelId: string, rng: Rng): Price[] {
+  const changeMs = Date.UTC(2026, 5, 15, 13)
+  const price = (name: string, fromMs: number, toMs: number | null): Price => {
+    const inputPicodollars = rng.pick(RATES)
+    return {
+      id: `${modelId}-${name}`,
+      modelId,
+      fromMs,
+      toMs,
+      inputPicodollars,
+      cachedInputPicodollars: rng.chance(0.1) ? rng.pick(RATES) : inputPicodollars / 10n,
+      outputPicodollars: rng.pick(RATES),
+      requestPicodollars: rng.chance(0.2) ? rng.pick(RATES) : 0n,
+    }
+  }
+  if (rng.chance(0.6)) return [price('always', 0, null)]
+  return [price('early', 0, changeMs), price('late', changeMs, FAR_MS)]
+}
+
+function makeKey(id: string, orgId: string, models: readonly Model[], keyHasher: KeyHasher, rng: Rng) {
+  const body = id.replace(/[^0-9A-Za-z]/g, '').padEnd(API_KEY_BODY_LENGTH, '0')
+  const secret = API_KEY_PREFIX + body + apiKeyChecksum(body)
+  const key: ApiKey = {
+    id,
+    orgId,
+    name: id,
+    hash: keyHasher.hash(secret),
+    hint: secret.slice(-4),
+    capNanodollars: rng.chance(0.3) ? null : amountFor(models, rng),
+    createdMs: 0,
+    expiresMs: null,
+    revokedMs: rng.chance(0.05) ? 1 : null,
+  }
+  return { secret, key }
+}
+
+/** Nothing, next to nothing, the price of a few answers of some model, or all the ledger can hold. */
+function amountFor(models: readonly Model[], rng: Rng): bigint {
+  const model = rng.pick(models)
+  const price = rng.pick(model.prices)
+  const tokenPicodollars = price.inputPicodollars + price.outputPicodollars + price.requestPicodollars
+  const answerNanodollars = (tokenPicodollars * BigInt(ANSWER_TOKENS_MAX) * 4n) / 1000n
+  const kind = rng.int(0, 19)
+  if (kind === 0) return 0n
+  if (kind === 1) return BigInt(rng.int(1, 1000))
+  // No holds could ever fill it, nor overflow it when all are added up.
+  if (kind < 8) return 2n ** 62n
+  return answerNanodollars * BigInt(rng.int(1, 200)) + BigInt(rng.int(0, 999))
+}
