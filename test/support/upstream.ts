@@ -7,18 +7,19 @@ import { after } from 'node:test'
 
 /** One request that the gateway sent, and the reins of its answer. */
 export interface Exchange {
-  readonly body: { readonly model: string; readonly max_tokens?: number; readonly user?: string }
+  readonly body: { readonly max_tokens?: number; readonly user?: string }
   /** Opens the stream with the assistant's role, and sends so many tokens of one frame each. */
   tokens(count: number): void
   /** Ends the answer as it should end: finish, usage of all that was sent, [DONE]. */
   finish(): void
+  /** Ends the answer as if it were whole, without finish and usage. */
+  cut(): void
   /** Refuses with a status. */
   refuse(status: number): void
   /** Breaks the connection off, answer or no answer. */
   destroy(): void
   /** Resolves when the connection of this answer is gone or the answer is out. */
   readonly closed: Promise<void>
-  readonly gone: boolean
 }
 
 /** Input tokens that every answer reports, and how many of them as cached. */
@@ -104,15 +105,16 @@ function exchangeOf(body: Exchange['body'], response: ServerResponse): Exchange 
       const finish = frame({ choices: [{ index: 0, delta: {}, finish_reason: 'stop' }] })
       response.end(`${finish}${frame({ choices: [], usage })}data: [DONE]\n\n`)
     },
+    cut() {
+      open()
+      response.end()
+    },
     refuse(status) {
       response.writeHead(status, { 'content-type': 'application/json' })
       response.end(JSON.stringify({ error: { message: 'Not now.', type: 'server_error', code: null, param: null } }))
     },
     destroy: () => void response.destroy(),
     closed: closed.promise,
-    get gone() {
-      return response.destroyed
-    },
   }
 }
 
