@@ -1,8 +1,8 @@
 import type { Price } from '../inference/snapshot.ts'
 import type { Books } from '../ledger/books.ts'
 import type { Admission, Settlement } from '../ledger/journal.ts'
+import type { AttemptRecord } from './simulated-attempt.ts'
 import type { SimulatedDisk } from './simulated-journal.ts'
-import type { AttemptRecord } from './simulated-upstream.ts'
 import type { Transcript } from './transcript.ts'
 
 /** What was asked, as the one who asked knows it. */

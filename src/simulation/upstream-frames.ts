@@ -7,6 +7,7 @@ export interface FrameHead {
   readonly model: string
 }
 
+const CHUNK = { 'openai-chat': 'chat.completion.chunk', 'openai-completions': 'text_completion' } as const
 const CREATED_S = 1_780_000_000
 
 /** The frame that opens a choice; a text completion has none that says anything, so it opens with an empty text. */
@@ -29,12 +30,31 @@ export function usageFrame(head: FrameHead, usageJson: string): Uint8Array {
   return Buffer.from(`data: ${prefix(head)}"choices":[],"usage":${usageJson}}\n\n`)
 }
 
+/** A whole answer in one JSON body. */
+export function answerBody(head: FrameHead, texts: readonly string[], finish: string, usageJson: string): Uint8Array {
+  const chat = head.protocol === 'openai-chat'
+  const choices = texts.map((text, index) =>
+    chat
+      ? { index, message: { role: 'assistant', content: text }, finish_reason: finish }
+      : { index, text, logprobs: null, finish_reason: finish },
+  )
+  const object = chat ? 'chat.completion' : 'text_completion'
+  return Buffer.from(`${prefix(head, object)}"choices":${JSON.stringify(choices)},"usage":${usageJson}}`)
+}
+
+/** A `usage` object as OpenAI writes it. */
+export function usageText(inputTokens: number, cachedTokens: number, outputTokens: number): string {
+  return (
+    `{"prompt_tokens":${inputTokens},"completion_tokens":${outputTokens},"total_tokens":${inputTokens + outputTokens}` +
+    `,"prompt_tokens_details":{"cached_tokens":${cachedTokens}}}`
+  )
+}
+
 function frame(head: FrameHead, index: number, delta: object, text: string, finish: string | null): Uint8Array {
   const body = head.protocol === 'openai-chat' ? { index, delta } : { index, text, logprobs: null }
   return Buffer.from(`data: ${prefix(head)}"choices":[${JSON.stringify({ ...body, finish_reason: finish })}]}\n\n`)
 }
 
-function prefix({ protocol, id, model }: FrameHead): string {
-  const object = protocol === 'openai-chat' ? 'chat.completion.chunk' : 'text_completion'
+function prefix({ protocol, id, model }: FrameHead, object: string = CHUNK[protocol]): string {
   return `{"id":${JSON.stringify(id)},"object":"${object}","created":${CREATED_S},"model":${JSON.stringify(model)},`
 }

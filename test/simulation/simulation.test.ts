@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { UPSTREAM_FAULTS } from '../../src/simulation/simulated-attempt.ts'
 import { CLIENT_FAULTS } from '../../src/simulation/simulated-client.ts'
 import { JOURNAL_FAULTS } from '../../src/simulation/simulated-journal.ts'
-import { UPSTREAM_FAULTS } from '../../src/simulation/simulated-upstream.ts'
 import { type Outcome, PROCESS_FAULTS, runScenario } from './scenario.ts'
 
 /**
