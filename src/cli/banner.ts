@@ -57,7 +57,9 @@ function tryIt(report: StartReport, secret: string): string {
   if (report.exampleModel === null) return ''
   const body = JSON.stringify({
     model: report.exampleModel,
-    messages: [{ role: 'user', content: 'What is the capital of France?' }],
+    messages: [{ role: 'user', content: 'Why is the sky blue?' }],
+    // A small model may not find an end.
+    max_tokens: 100,
   })
   return `Ask it something:
 

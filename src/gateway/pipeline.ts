@@ -427,7 +427,25 @@ function findModel(snapshot: Snapshot, request: InferenceRequest): Model {
       { param: 'model' },
     )
   }
+  const lacking = lackingCapability(request, model)
+  if (lacking !== null) {
+    throw new ApiError('unsupported_parameter', `${model.id} does not offer ${lacking.what}.`, { param: lacking.param })
+  }
   return model
+}
+
+function lackingCapability(
+  { input, sampling }: InferenceRequest,
+  { capabilities }: Model,
+): { what: string; param: string } | null {
+  if (sampling.topLogprobs !== undefined && !capabilities.logprobs)
+    return { what: 'log probabilities', param: 'logprobs' }
+  if (input.kind !== 'chat') return null
+  if (input.tools.length > 0 && !capabilities.tools) return { what: 'tools', param: 'tools' }
+  if (input.responseFormat.type !== 'text' && !capabilities.jsonSchema) {
+    return { what: 'answers in JSON by constraint', param: 'response_format' }
+  }
+  return null
 }
 
 function findPrice(model: Model, nowMs: number): Price {
