@@ -61,9 +61,9 @@ function makeModel(id: string, upstreamIds: readonly string[], rng: Rng): Model 
     ownedBy: 'simulation',
     createdS: 0,
     license: 'none',
-    contextTokens: rng.pick([512, 4096, 1_000_000]),
+    contextTokens: rng.pick([512, 512, 4096, 1_000_000]),
     outputTokensMax: rng.pick([16, 96, 512]),
-    trancheTokens: rng.pick([1, 8, 32, 8192]),
+    trancheTokens: rng.pick([1, 8, 8, 8192]),
     capabilities: { chat: true, completion: true, tools: true, reasoning: false, jsonSchema: true, logprobs: false },
     prices: makePrices(id, rng),
     targets,
@@ -118,5 +118,6 @@ function amountFor(models: readonly Model[], rng: Rng): bigint {
   if (kind === 1) return BigInt(rng.int(1, 1000))
   // No holds could ever fill it, nor overflow it when all are added up.
   if (kind < 8) return 2n ** 62n
-  return answerNanodollars * BigInt(rng.int(1, 200)) + BigInt(rng.int(0, 999))
+  // Small sums run out in the middle of answers, larger ones between them.
+  return answerNanodollars * BigInt(rng.chance(0.5) ? rng.int(1, 10) : rng.int(1, 200)) + BigInt(rng.int(0, 999))
 }
