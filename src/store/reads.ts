@@ -96,7 +96,7 @@ export interface UsageSum {
 }
 
 const ROLLUPS = 'SELECT hour, org, key, model, upstream, ending, requests, input, cached, output, charge FROM rollups u'
-const ROWS = `SELECT settled_ms / ${HOUR_MS} AS hour, org, key, model, upstream, ending, 1, input, cached, output, charge FROM usage u`
+const ROWS = `SELECT settled_ms / ${HOUR_MS} AS hour, org, key, model, upstream, ending, 1 AS requests, input, cached, output, charge FROM usage u`
 
 /** Sums by group. Whole hours come from the rollups; the hours that the selection cuts are summed from their rows. */
 export function usageSummary(database: DatabaseSync, selection: UsageSelection, group: UsageGroup): UsageSum[] {
