@@ -2,7 +2,8 @@
  * `npm run bench -- gateway`: what the gateway costs, in one run on one machine against a named peer and against no gateway at all.
  *
  * - CPU of all threads per non-streamed request at saturation, with authentication, hold and durable settlement, beside
- *   `@portkey-ai/gateway` (which does none of the three) on the same mock upstream;
+ *   `@portkey-ai/gateway` (which does none of the three) on the same mock upstream: on the same Node, and on the Node that the
+ *   machine itself has, where that is another, since that is what its users run it on;
  * - CPU per relayed frame of paced streams, beside a bare undici relay;
  * - resident memory after collection at 20,000 and at 100,000 requests.
  *
@@ -11,13 +12,13 @@
 import { execFileSync } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { delimiter, join } from 'node:path'
 import { cpuSeconds, machine, median, ROOT, type Subject, start, table } from '../process.ts'
 
 const small = process.argv.includes('--small')
-const ROUNDS = small ? 1 : Number(process.env.ROUNDS ?? 5)
+const ROUNDS = small ? 1 : 5
 const REQUESTS = small ? 500 : 4000
-const WARM_UP = small ? 200 : 3000
+const WARM_UP = small ? 200 : 16_000
 const CONCURRENCY = 64
 const ANSWER_TOKENS = 16
 const STREAMS = small ? 50 : 400
@@ -64,7 +65,9 @@ async function main(): Promise<void> {
   const mock = await startOn('mock upstream', [join(ROOT, 'bench/gateway/mock-upstream.ts')])
   const headrace = await startHeadrace(mock.port)
   const bare = await startOn('bare relay', [join(ROOT, 'bench/gateway/bare-relay.ts'), String(mock.port)])
-  const peer = await startPeer(mock.port)
+  const peers = [await startPeer(mock.port, node, 0)]
+  const other = otherNode()
+  if (other !== null) peers.push(await startPeer(mock.port, other, 1))
 
   const buffered = {
     model: 'mock',
@@ -73,11 +76,15 @@ async function main(): Promise<void> {
   }
   const streamed = { ...buffered, stream: true, user: 'paced', max_tokens: STREAM_TOKENS }
 
-  const perRequest: Record<string, number[]> = { headrace: [], [peer.name]: [], [bare.name]: [] }
-  const throughput: Record<string, number[]> = { headrace: [], [peer.name]: [], [bare.name]: [] }
-  for (const target of [headrace, peer, bare]) await load(target, buffered, WARM_UP, CONCURRENCY)
+  const perRequest: Record<string, number[]> = Object.fromEntries(
+    [headrace, ...peers, bare].map(each => [each.name, []]),
+  )
+  const throughput: Record<string, number[]> = Object.fromEntries(
+    [headrace, ...peers, bare].map(each => [each.name, []]),
+  )
+  for (const target of [headrace, ...peers, bare]) await load(target, buffered, WARM_UP, CONCURRENCY)
   for (let round = 0; round < ROUNDS; round++) {
-    for (const target of ordered([headrace, peer, bare], round)) {
+    for (const target of ordered([headrace, ...peers, bare], round)) {
       const { report, cpu } = await measured(target, buffered, REQUESTS, CONCURRENCY)
       perRequest[target.name]?.push((cpu * 1e6) / REQUESTS)
       throughput[target.name]?.push(report.requests / report.seconds)
@@ -88,7 +95,7 @@ async function main(): Promise<void> {
   }
 
   const perFrame: Record<string, number[]> = { headrace: [], [bare.name]: [] }
-  for (const target of [headrace, bare]) await load(target, streamed, STREAMS / 4, STREAM_CONCURRENCY)
+  for (const target of [headrace, bare]) await load(target, streamed, STREAMS, STREAM_CONCURRENCY)
   for (let round = 0; round < ROUNDS; round++) {
     for (const target of ordered([headrace, bare], round)) {
       const { report, cpu } = await measured(target, streamed, STREAMS, STREAM_CONCURRENCY)
@@ -100,7 +107,14 @@ async function main(): Promise<void> {
   }
 
   const memory = await measureMemory(mock.port, buffered)
-  report(peer.name, bare.name, perRequest, throughput, perFrame, memory)
+  report(
+    peers.map(each => each.name),
+    bare.name,
+    perRequest,
+    throughput,
+    perFrame,
+    memory,
+  )
 }
 
 async function startOn(name: string, args: readonly string[]): Promise<Target> {
@@ -143,16 +157,16 @@ async function startHeadrace(mockPort: number): Promise<Target> {
   return { name: 'headrace', subject, port: Number(port), headers: { authorization: `Bearer ${key}` } }
 }
 
-async function startPeer(mockPort: number): Promise<Target> {
+async function startPeer(mockPort: number, runtime: string, index: number): Promise<Target> {
   const folder = join(ROOT, 'bench/peers')
   if (!existsSync(join(folder, 'node_modules/@portkey-ai/gateway'))) {
     say('installing the peers (bench/peers, once)')
     execFileSync('npm', ['ci', '--omit=dev'], { cwd: folder, stdio: 'ignore' })
   }
-  const port = 18_000 + Math.floor((process.pid % 1000) * 2)
+  const port = 18_000 + (process.pid % 1000) * 2 + index
   // Node itself, not a package script: the process that is measured has to be the gateway.
   const subject = start(
-    node,
+    runtime,
     [join(folder, 'node_modules/@portkey-ai/gateway/build/start-server.js'), '--headless', `--port=${port}`],
     {
       cwd: folder,
@@ -162,7 +176,7 @@ async function startPeer(mockPort: number): Promise<Target> {
   running.push(subject)
   await subject.waitFor(/Ready for connections/)
   return {
-    name: 'portkey',
+    name: `portkey on Node ${versionOf(runtime)}`,
     subject,
     port,
     headers: {
@@ -171,6 +185,17 @@ async function startPeer(mockPort: number): Promise<Target> {
       'x-portkey-custom-host': `http://127.0.0.1:${mockPort}/v1`,
     },
   }
+}
+
+function versionOf(runtime: string): string {
+  return execFileSync(runtime, ['--version'], { encoding: 'utf8' }).trim()
+}
+
+/** The machine's own Node, where it is another than the one that this project brings; null where there is none. */
+function otherNode(): string | null {
+  const folders = (process.env.PATH ?? '').split(delimiter).filter(folder => !folder.includes('node_modules'))
+  const found = folders.map(folder => join(folder, 'node')).find(path => existsSync(path))
+  return found === undefined || versionOf(found) === process.version ? null : found
 }
 
 async function load(target: Target, body: object, requests: number, concurrency: number): Promise<LoadReport> {
@@ -225,7 +250,7 @@ async function measureMemory(
 }
 
 function report(
-  peer: string,
+  peers: readonly string[],
   bare: string,
   perRequest: Record<string, number[]>,
   throughput: Record<string, number[]>,
@@ -233,7 +258,6 @@ function report(
   memory: { requests: number; rss: number; heapUsed: number }[],
 ): void {
   const of = (values: Record<string, number[]>, name: string) => median(values[name] ?? [])
-  const requestToPeer = of(perRequest, 'headrace') / of(perRequest, peer)
   const frameToBare = of(perFrame, 'headrace') / of(perFrame, bare)
   const [first, last] = [memory[0], memory.at(-1)] as [(typeof memory)[0], (typeof memory)[0]]
   const memoryGrowth = last.rss / first.rss
@@ -246,7 +270,7 @@ function report(
     '',
     table([
       ['non-streamed, CPU of all threads', 'µs/request', 'requests/s', 'raw µs'],
-      ...['headrace', peer, bare].map(name => [
+      ...['headrace', ...peers, bare].map(name => [
         name,
         of(perRequest, name).toFixed(0),
         of(throughput, name).toFixed(0),
@@ -270,12 +294,15 @@ function report(
     '',
     table([
       ['ratio', 'measured', 'bound', ''],
-      [
-        `request, headrace / ${peer}`,
-        requestToPeer.toFixed(3),
-        BOUNDS.requestToPeer.toFixed(3),
-        verdict(requestToPeer, BOUNDS.requestToPeer),
-      ],
+      ...peers.map(peer => {
+        const ratio = of(perRequest, 'headrace') / of(perRequest, peer)
+        return [
+          `request, headrace / ${peer}`,
+          ratio.toFixed(3),
+          BOUNDS.requestToPeer.toFixed(3),
+          verdict(ratio, BOUNDS.requestToPeer),
+        ]
+      }),
       [
         'relayed frame, headrace / bare relay',
         frameToBare.toFixed(3),
