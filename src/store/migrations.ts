@@ -66,7 +66,7 @@ export const MIGRATIONS: readonly Migration[] = [
     `,
   },
   {
-    name: 'append-only rows, and usage by time',
+    name: 'append-only rows, usage by time, keys by org',
     sql: `
       CREATE TRIGGER usage_no_update BEFORE UPDATE ON usage BEGIN SELECT RAISE(ABORT, 'usage rows are never changed'); END;
       CREATE TRIGGER usage_no_delete BEFORE DELETE ON usage BEGIN SELECT RAISE(ABORT, 'usage rows are never deleted'); END;
@@ -76,6 +76,9 @@ export const MIGRATIONS: readonly Migration[] = [
         BEGIN SELECT RAISE(ABORT, 'a price that has an end keeps it'); END;
       CREATE TRIGGER prices_no_delete BEFORE DELETE ON prices BEGIN SELECT RAISE(ABORT, 'prices are never deleted'); END;
       CREATE INDEX usage_by_time ON usage (settled_ms);
+      DROP INDEX usage_by_key;
+      CREATE INDEX usage_by_key ON usage (key, request_id);
+      CREATE INDEX api_keys_by_org ON api_keys (org_id);
     `,
   },
 ]

@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import type { Ending, Settlement } from '../ledger/journal.ts'
 import type { UsageGroup, UsageSelection } from './reads.ts'
 import { openStore, type Store } from './store.ts'
-import { addCredit, NOW_MS, settlement, setUp, withPath } from './testing.ts'
+import { addCredit, createKey, NOW_MS, settlement, setUp, withPath } from './testing.ts'
 
 const HOUR_MS = 3_600_000
 const FIRST_MS = NOW_MS - 30 * HOUR_MS
@@ -20,7 +20,6 @@ const timeMs = fc.integer({ min: FIRST_MS, max: NOW_MS })
 const settled: fc.Arbitrary<Settlement> = fc
   .record({
     id: fc.integer({ min: 0, max: 30 }),
-    org: fc.constantFrom('org_a', 'org_b'),
     key: fc.constantFrom('key_a', 'key_b', 'key_c'),
     model: fc.constantFrom('model_a', 'model_b'),
     upstream: fc.constantFrom('engine', 'far', ''),
@@ -31,7 +30,7 @@ const settled: fc.Arbitrary<Settlement> = fc
     held: fc.bigInt({ min: 0n, max: 9_000_000n }),
     settledMs: timeMs,
   })
-  .map(({ id, org, key, model, upstream, ending, input, output, held, settledMs, ...rest }) => {
+  .map(({ id, key, model, upstream, ending, input, output, held, settledMs, ...rest }) => {
     const cached = Math.min(rest.cached, input)
     // At the price of `setUp`: 1, 0.5 and 2 dollars per million tokens, so that no rounding comes in.
     const worth = BigInt(input - cached) * 1000n + BigInt(cached) * 500n + BigInt(output) * 2000n
@@ -39,7 +38,7 @@ const settled: fc.Arbitrary<Settlement> = fc
     const base = settlement(`req_${String(id).padStart(2, '0')}`)
     return {
       ...base,
-      orgId: org,
+      orgId: key === 'key_c' ? 'org_b' : 'org_a',
       keyId: key,
       modelId: model,
       upstreamId: upstream,
@@ -67,7 +66,7 @@ const operation: fc.Arbitrary<Operation> = fc.oneof(
 const selection: fc.Arbitrary<UsageSelection> = fc.record(
   {
     orgId: fc.constantFrom('org_a', 'org_b', 'org_none'),
-    keyId: fc.constantFrom('key_a', 'key_b'),
+    keyId: fc.constantFrom('key_a', 'key_c'),
     modelId: fc.constantFrom('model_a', 'model_b'),
     fromMs: fc.oneof(timeMs, timeMs.map(wholeHour)),
     toMs: fc.oneof(timeMs, timeMs.map(wholeHour)),
@@ -123,6 +122,9 @@ test('whatever happens in whatever order, the store agrees with naive books', as
 async function play(path: string, operations: readonly Operation[], naive: NaiveBooks): Promise<Store> {
   let store = await openStore({ path })
   await setUp(store)
+  await store.createOrg({ id: 'org_b', name: 'Bolt', createdMs: NOW_MS })
+  await createKey(store, 'key_b', 'org_a')
+  await createKey(store, 'key_c', 'org_b')
   await addCredit(store, 'org_a', CREDIT - 1_000_000_000n, 'credit_rest')
   await addCredit(store, 'org_b', CREDIT)
   let running: Promise<unknown>[] = []

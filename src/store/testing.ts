@@ -61,20 +61,16 @@ export function addCredit(store: Store, orgId: string, amountNanodollars: bigint
   return store.addCredit({ id, debit: FUNDING, credit: orgAccount(orgId), amountNanodollars, ...parts })
 }
 
+/** Adds a key that may spend without a cap. */
+export function createKey(store: Store, id: string, orgId: string): Promise<void> {
+  const parts = { capNanodollars: null, createdMs: NOW_MS, expiresMs: null, revokedMs: null }
+  return store.createKey({ id, orgId, name: id, hash: `hash of ${id}`, hint: 'wxyz', ...parts })
+}
+
 /** Gives an empty store an org with a dollar of credit, a key, and the price that `settlement` names. */
 export async function setUp(store: Store): Promise<void> {
   await store.createOrg({ id: 'org_a', name: 'Acme', createdMs: NOW_MS })
-  await store.createKey({
-    id: 'key_a',
-    orgId: 'org_a',
-    name: 'laptop',
-    hash: 'aa',
-    hint: 'wxyz',
-    capNanodollars: null,
-    createdMs: NOW_MS,
-    expiresMs: null,
-    revokedMs: null,
-  })
+  await createKey(store, 'key_a', 'org_a')
   await store.setPrice(PRICE)
   await addCredit(store, 'org_a', 1_000_000_000n)
 }

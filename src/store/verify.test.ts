@@ -58,6 +58,13 @@ const CORRUPTIONS: readonly (readonly [what: string, sql: string, ...found: RegE
     /^Request req_1 was charged to another org than its own\.$/,
   ],
   [
+    'a key went to another org',
+    "INSERT INTO orgs VALUES ('org_b', 'Bolt', 0, 0); UPDATE api_keys SET org_id = 'org_b'",
+    ...['req_1', 'req_2', 'req_3'].map(
+      id => new RegExp(`^Request ${id} was made with key key_a of another org than its own\\.$`),
+    ),
+  ],
+  [
     'credit came out of revenue',
     `UPDATE transfers SET debit = ${REVENUE} WHERE id = 'credit_org_b'`,
     /^The balance of operator:funding/,
@@ -159,7 +166,7 @@ test('every planted corruption is found and named', () =>
 test('an overdrawn org is named', () =>
   withBooks(async path => {
     const store = await openStore({ path })
-    await store.settle(settlement('req_4', { orgId: 'org_c' }))
+    await store.settle(settlement('req_4', { orgId: 'org_c', keyId: 'key_c' }))
     const { problems } = await store.verify()
     await store.close()
     assert.deepEqual(problems, [`The account org:org_c is overdrawn: -${CHARGE} n$.`])

@@ -39,6 +39,8 @@ const CHECKS: readonly string[] = [
    FROM usage u LEFT JOIN transfers t ON t.id = u.request_id || ':overrun' WHERE u.overrun <> coalesce(t.nanodollars, 0)`,
   `SELECT 'Request ' || u.request_id || ' was charged to another org than its own.' FROM usage u JOIN transfers t ON t.id = u.request_id || ':charge'
    JOIN names o ON o.n = u.org JOIN names d ON d.n = t.debit WHERE d.name <> 'org:' || o.name`,
+  `SELECT 'Request ' || u.request_id || ' was made with key ' || k.name || ' of another org than its own.' FROM usage u JOIN names k ON k.n = u.key
+   JOIN api_keys a ON a.id = k.name JOIN names o ON o.n = u.org WHERE a.org_id <> o.name`,
   `SELECT 'Transfer ' || t.id || ' belongs to no settled request.' FROM transfers t
    WHERE t.kind <> 'credit' AND NOT EXISTS (SELECT 1 FROM usage u WHERE t.id = u.request_id || ':' || t.kind AND u.request_id = t.request_id)`,
   // Each charge against its hold, its price and its counts.
