@@ -1,4 +1,4 @@
-import { readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { isBusy } from './sqlite-failure.ts'
@@ -26,6 +26,8 @@ export function acquireHomeLock(home: string): HomeLock {
   try {
     // Without a rollback journal: a lock needs no durability, and a journal file would outlive a killed process.
     database.exec('PRAGMA busy_timeout = 0; PRAGMA journal_mode = OFF; BEGIN EXCLUSIVE')
+    // By its path: to open and close the file would drop the lock.
+    chmodSync(lockPath, 0o600)
   } catch (cause) {
     database.close()
     if (!isBusy(cause))

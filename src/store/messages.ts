@@ -38,12 +38,15 @@ export type ToWorker =
 /** A failure as it travels: errors lose their class on the way. */
 export interface WorkerFailure {
   readonly message: string
-  /** `full`: no space, may pass; `io`: the disk failed, what is on it is uncertain; `refused`: a rule of ours or of the schema. */
-  readonly kind: 'full' | 'io' | 'refused'
+  /**
+   * `full`: no space, may pass; `busy`: another program has locked the database, may pass; `io`: the disk failed, what is on it is
+   * uncertain; `refused`: a rule of the schema; `other`: a mistake of ours.
+   */
+  readonly kind: 'full' | 'busy' | 'io' | 'refused' | 'other'
 }
 
 export type FromWorker =
   | { readonly type: 'ready' }
-  | { readonly type: 'failed-to-open'; readonly name: string; readonly message: string }
+  | { readonly type: 'failed-to-open'; readonly message: string }
   | { readonly type: 'done'; readonly id: number; readonly result?: unknown }
   | { readonly type: 'failed'; readonly id: number; readonly failure: WorkerFailure }

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { existsSync, writeFileSync } from 'node:fs'
+import { existsSync, statSync, writeFileSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 import { test } from 'node:test'
 import { MIGRATIONS } from './migrations.ts'
@@ -21,6 +21,19 @@ test('a new database gets all migrations and no backup', () =>
     database.close()
     for (let version = 1; version <= MIGRATIONS.length; version++) assert.ok(!existsSync(backupOf(path, version)))
   }))
+
+test('the files are for their owner alone', { skip: process.platform === 'win32' }, () =>
+  withPath(path => {
+    writeFileSync(path, '', { mode: 0o644 })
+    const database = openForWriting(path)
+    database.exec("INSERT INTO orgs VALUES ('org_a', 'Acme', 0, 1)")
+    migrate(database, path, MORE)
+    for (const each of [path, `${path}-wal`, `${path}-shm`, backupOf(path, MORE.length)]) {
+      assert.equal(statSync(each).mode & 0o777, 0o600, each)
+    }
+    database.close()
+  }),
+)
 
 test('every older schema comes up to date with its rows', () =>
   withPath(path => {

@@ -1,4 +1,4 @@
-import { closeSync, fsyncSync, openSync, renameSync, rmSync } from 'node:fs'
+import { chmodSync, closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 import { MIGRATIONS, type Migration } from './migrations.ts'
 
@@ -8,12 +8,13 @@ export class NewerSchemaError extends Error {
 }
 
 /**
- * Opens the database for writing: WAL, every commit on disk before it returns. Migrations that are due run now, each in a
+ * Opens the database for writing: WAL, every commit on disk before it returns; its files are for their owner alone. Migrations that are due run now, each in a
  * transaction; a database that is not new is copied beside itself first.
  *
  * @throws NewerSchemaError when the schema is beyond what this version knows.
  */
 export function openForWriting(path: string, pagesMax?: number): DatabaseSync {
+  keepPrivate(path)
   const database = new DatabaseSync(path)
   // The write-ahead log is carried over into the database every 1,000 pages, after a commit; one that grew beyond 64 MiB, because
   // a long query kept it from starting over, is cut back then.
@@ -66,6 +67,7 @@ function backUp(database: DatabaseSync, backupPath: string): void {
   // A copy of this name was made before the same migration failed, from the same schema; requests may have settled since.
   const unfinished = `${backupPath}.unfinished`
   rmSync(unfinished, { force: true })
+  keepPrivate(unfinished)
   database.prepare('VACUUM INTO ?').run(unfinished)
   const file = openSync(unfinished, 'r+')
   try {
@@ -74,4 +76,11 @@ function backUp(database: DatabaseSync, backupPath: string): void {
     closeSync(file)
   }
   renameSync(unfinished, backupPath)
+}
+
+// SQLite gives its log and index files the mode of the database. A file that is there is changed by its path: to open and close it
+// would drop the locks that this process may have on it.
+function keepPrivate(path: string): void {
+  if (existsSync(path)) chmodSync(path, 0o600)
+  else closeSync(openSync(path, 'a', 0o600))
 }

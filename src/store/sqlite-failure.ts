@@ -1,34 +1,41 @@
 import type { WorkerFailure } from './messages.ts'
 
 /** SQLite's primary result codes (sqlite.org/rescode.html); an extended code carries its primary one in the low byte. */
-const SQLITE_BUSY = 5
-const SQLITE_IOERR = 10
-const SQLITE_CORRUPT = 11
-const SQLITE_FULL = 13
-const SQLITE_CONSTRAINT = 19
-const SQLITE_MISMATCH = 20
-const SQLITE_NOTADB = 26
+const KINDS: Readonly<Record<number, WorkerFailure['kind']>> = {
+  // BUSY, LOCKED
+  5: 'busy',
+  6: 'busy',
+  // READONLY (the file was moved or replaced under us, too), IOERR, CORRUPT, CANTOPEN, NOTADB
+  8: 'io',
+  10: 'io',
+  11: 'io',
+  14: 'io',
+  26: 'io',
+  // FULL
+  13: 'full',
+  // TOOBIG, CONSTRAINT, MISMATCH
+  18: 'refused',
+  19: 'refused',
+  20: 'refused',
+}
+/** SQLITE_IOERR_SHMSIZE: the log's index could not grow. A full disk may show there first, before anything was written. */
+const IOERR_SHMSIZE = 4874
 
-function primaryCode(error: unknown): number {
-  const { errcode } = error as { errcode?: number }
-  return errcode === undefined ? 0 : errcode & 0xff
+/** An error of SQLite as it travels between threads. */
+export function failureOf(error: unknown): WorkerFailure {
+  const { message, errcode, code } = error as { message: string; errcode?: number; code?: string }
+  if (errcode === IOERR_SHMSIZE) return { message, kind: 'full' }
+  if (errcode !== undefined) return { message, kind: KINDS[errcode & 0xff] ?? 'other' }
+  // The binding refuses an integer beyond 64 bits before SQLite sees it.
+  return { message, kind: code === 'ERR_INVALID_ARG_VALUE' ? 'refused' : 'other' }
 }
 
 /** Whether a row broke a rule of the schema. */
 export function isRefusal(error: unknown): boolean {
-  const code = primaryCode(error)
-  return code === SQLITE_CONSTRAINT || code === SQLITE_MISMATCH
+  return failureOf(error).kind === 'refused'
 }
 
 /** Whether another connection has the lock. */
 export function isBusy(error: unknown): boolean {
-  return primaryCode(error) === SQLITE_BUSY
-}
-
-/** An error of SQLite as it travels between threads. */
-export function failureOf(error: unknown): WorkerFailure {
-  const code = primaryCode(error)
-  const lost = code === SQLITE_IOERR || code === SQLITE_CORRUPT || code === SQLITE_NOTADB
-  const { message } = error as Error
-  return { message, kind: code === SQLITE_FULL ? 'full' : lost ? 'io' : 'refused' }
+  return failureOf(error).kind === 'busy'
 }

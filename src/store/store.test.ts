@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { writeFileSync } from 'node:fs'
+import { statSync, writeFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { JournalFailure } from '../ledger/journal.ts'
 import { openStore } from './store.ts'
@@ -173,6 +173,17 @@ test('orgs, keys and models are there for the next process', () =>
     assert.deepEqual(models, [{ id: 'model_b' }])
   }))
 
+test('the log does not grow without bound', () =>
+  withStore(async (store, path) => {
+    let logBytes = 0
+    for (let batch = 0; batch < 60; batch++) {
+      await Promise.all(Array.from({ length: 100 }, (_, i) => store.settle(settlement(`req_${batch}_${i}`))))
+      logBytes = Math.max(logBytes, statSync(`${path}-wal`).size)
+    }
+    // 1,000 pages of 4 KiB, and what one batch adds before the log is carried over.
+    assert.ok(logBytes > 0 && logBytes < 6 * 1024 * 1024, String(logBytes))
+  }))
+
 test('closing keeps what is pending and refuses what comes later', () =>
   withPath(async path => {
     const store = await openStore({ path })
@@ -191,4 +202,8 @@ test('a file that is no database is refused, not overwritten', () =>
   withPath(async path => {
     writeFileSync(path, 'a letter to the operator, long enough to be no empty file '.repeat(20))
     await assert.rejects(openStore({ path }), StoreOpenError)
+    await assert.rejects(
+      openStore({ path: `${path}/missing/headrace.db` }),
+      /cannot be opened: .*Check that its folder exists/,
+    )
   }))

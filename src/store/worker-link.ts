@@ -115,9 +115,17 @@ export class WorkerLink {
   }
 }
 
-function errorOf(failure: WorkerFailure): Error {
-  if (failure.kind === 'refused') return new StoreRefused(failure.message)
-  return new JournalFailure(
-    failure.kind === 'full' ? `The disk is full: ${failure.message}` : `The disk failed: ${failure.message}`,
-  )
+function errorOf({ kind, message }: WorkerFailure): Error {
+  switch (kind) {
+    case 'full':
+      return new JournalFailure(`The disk is full: ${message}. Free some space; writing then goes on by itself.`)
+    case 'busy':
+      return new JournalFailure(`Another program has locked the database: ${message}. Stop it.`)
+    case 'io':
+      return new JournalFailure(`The disk failed: ${message}. Nothing more is written; check the disk, then restart.`)
+    case 'refused':
+      return new StoreRefused(message)
+    case 'other':
+      return new Error(`The database could not do it: ${message}`)
+  }
 }

@@ -2,7 +2,7 @@ import type { DatabaseSync } from 'node:sqlite'
 import { parentPort, workerData } from 'node:worker_threads'
 import { BatchWriter } from './batch-writer.ts'
 import { ControlWrites } from './control-writes.ts'
-import type { Batch, FromWorker, ToWorker, WorkerSettings } from './messages.ts'
+import type { Batch, FromWorker, ToWorker, WorkerFailure, WorkerSettings } from './messages.ts'
 import { Names } from './names.ts'
 import { openForReading, openForWriting } from './open-database.ts'
 import {
@@ -56,13 +56,20 @@ function send(message: FromWorker): void {
   port?.postMessage(message)
 }
 
+function openFailure(error: unknown): string {
+  const { message, code } = error as { message: string; code?: string }
+  // Ours say what to do; those of SQLite and the system, which carry a code, say only what failed.
+  if (code === undefined) return message
+  return `The database ${settings.path} cannot be opened: ${message}. Check that its folder exists, can be written, and has space left.`
+}
+
 function start(): void {
   let database: DatabaseSync
   try {
     database =
       settings.mode === 'write' ? openForWriting(settings.path, settings.pagesMax) : openForReading(settings.path)
   } catch (error) {
-    send({ type: 'failed-to-open', name: (error as Error).name, message: (error as Error).message })
+    send({ type: 'failed-to-open', message: openFailure(error) })
     return
   }
   const names = settings.mode === 'write' ? new Names(database) : null
@@ -74,7 +81,13 @@ function start(): void {
     )
   }
   const methods = methodsOf(database, names)
+  // After the disk has failed nothing more is tried, not even what was asked before the main thread learned of it.
+  let broken: WorkerFailure | null = null
   port?.on('message', (message: ToWorker) => {
+    if (message.type !== 'close' && broken !== null) {
+      send({ type: 'failed', id: message.id, failure: broken })
+      return
+    }
     if (message.type === 'close') {
       database.close()
       port?.close()
@@ -89,7 +102,9 @@ function start(): void {
         send({ type: 'done', id: message.id, result })
       }
     } catch (error) {
-      send({ type: 'failed', id: message.id, failure: failureOf(error) })
+      const failure = failureOf(error)
+      if (failure.kind === 'io') broken = failure
+      send({ type: 'failed', id: message.id, failure })
     }
   })
   send({ type: 'ready' })
