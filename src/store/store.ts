@@ -36,7 +36,7 @@ export interface StoreState<Model extends StoredDocument = StoredDocument> {
 const GATHER_AFTER_SETTLEMENTS = 4
 const GATHER_MS = 2
 /** A batch that has so many leaves at once: larger ones save little more, and the wait would cost throughput. */
-const GATHER_SETTLEMENTS = 64
+const GATHER_SETTLEMENTS = 128
 /** Admissions of requests that end sooner are not written at all. */
 const ADMISSION_DELAY_MS = 100
 
