@@ -15,6 +15,8 @@ const MAIN = join(import.meta.dirname, '../../src/main.ts')
 const FIXTURES = join(tmpdir(), `headrace-fixtures-${process.getuid?.() ?? 0}`)
 /** Longest wait for a process to say something or to end; far above what any of them takes. */
 const WAIT_MS_MAX = 60_000
+/** Longest wait for a real model to be fetched. */
+const FETCH_MS_MAX = 20 * 60_000
 const OUTPUT_CHARS_MAX = 1_000_000
 
 const running = new Set<ChildProcess>()
@@ -61,7 +63,8 @@ export function newHome(): string {
 /** Runs a command on a home to its end, whichever it is. */
 export function command(home: string, ...words: string[]): Promise<Ended> {
   const { child, ended } = start([...words, '--home', home])
-  return bounded(ended, `headrace ${words.join(' ')}`, () => child.kill('SIGKILL'))
+  const waitMsMax = words[0] === 'pull' ? FETCH_MS_MAX : WAIT_MS_MAX
+  return bounded(ended, `headrace ${words.join(' ')}`, () => child.kill('SIGKILL'), waitMsMax)
 }
 
 /** Runs a command that has to work; answers its JSON document. */
@@ -128,8 +131,8 @@ interface Sections {
 
 function start(words: readonly string[]) {
   const child = spawn(process.execPath, [MAIN, ...words], {
-    // Nothing of this machine's settings reaches the program.
-    env: { PATH: process.env.PATH, HOME: tmpdir() },
+    // The machine's settings for Headrace, and the test runner's for Node, are not for this process.
+    env: Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(HEADRACE|NODE)_/.test(name))),
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   running.add(child)
@@ -149,14 +152,19 @@ function start(words: readonly string[]) {
   return { child, texts, ended }
 }
 
-/** The promise's result, or an error after a minute, when `giveUp` is called too. */
-export async function bounded<Result>(promise: Promise<Result>, what: string, giveUp = () => {}): Promise<Result> {
+/** The promise's result, or an error when that takes more than a minute or what is said; then `giveUp` is called too. */
+export async function bounded<Result>(
+  promise: Promise<Result>,
+  what: string,
+  giveUp = () => {},
+  waitMsMax = WAIT_MS_MAX,
+): Promise<Result> {
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(() => {
       giveUp()
-      reject(new Error(`${what} took more than ${WAIT_MS_MAX / 1000} s`))
-    }, WAIT_MS_MAX)
+      reject(new Error(`${what} took more than ${waitMsMax / 1000} s`))
+    }, waitMsMax)
   })
   try {
     return await Promise.race([promise, late])
