@@ -63,12 +63,12 @@ interface Foundation {
   release(): Promise<void>
 }
 
-async function openFoundation(config: Config): Promise<Foundation> {
+async function openFoundation(config: Config, onFatal?: (error: Error) => void): Promise<Foundation> {
   const { home } = config
   mkdirSync(home, { recursive: true, mode: 0o700 })
   const lock = acquireHomeLock(home)
   try {
-    const store = await openStore<StoredModel>({ path: join(home, 'headrace.db') })
+    const store = await openStore<StoredModel>({ path: join(home, 'headrace.db'), onFatal })
     return {
       store,
       pepper: keyPepper(home, randomBytes),
@@ -134,7 +134,12 @@ export async function serve(config: Config, hooks: ServeHooks): Promise<RunningS
   const log = createLog(config)
   const startedMs = Date.now()
   hooks.onProgress({ type: 'phase', name: 'store' })
-  const foundation = await openFoundation(config)
+  // After a failed fsync nobody knows what is on the disk: the server must not go on as if it knew.
+  let stopOnFatal: (error: Error) => void = () => undefined
+  const foundation = await openFoundation(config, error => {
+    log.fatal({ err: error }, 'the disk failed; the server stops')
+    stopOnFatal(error)
+  })
   const { store, pepper, token } = foundation
   // Whatever was started is stopped again, last first, when a later step fails, and when the server stops.
   const undo: (() => Promise<void> | void)[] = [foundation.release]
@@ -228,6 +233,8 @@ export async function serve(config: Config, hooks: ServeHooks): Promise<RunningS
 
     hooks.onProgress({ type: 'phase', name: 'engine' })
     await warmDefault(config, engine, publisher, hooks)
+    const running = stoppable(pipeline, undo, config.server.drainTimeoutMs)
+    stopOnFatal = running.fail
     return {
       urls,
       firstRun:
@@ -235,7 +242,8 @@ export async function serve(config: Config, hooks: ServeHooks): Promise<RunningS
           ? null
           : { secret: first.secret, orgId: first.orgId, credit: formatDollars(first.creditNanodollars) },
       models: describeModels(publisher, foundation.catalogue, config.home),
-      ...stoppable(pipeline, undo, config.server.drainTimeoutMs),
+      stop: running.stop,
+      closed: running.closed,
     }
   } catch (error) {
     await runBackwards(undo)
@@ -248,12 +256,18 @@ function stoppable(
   pipeline: Pipeline,
   undo: (() => Promise<void> | void)[],
   drainTimeoutMs: number,
-): Pick<RunningServer, 'stop' | 'closed'> {
+): Pick<RunningServer, 'stop' | 'closed'> & { fail(error: Error): void } {
   const closed = Promise.withResolvers<void>()
   closed.promise.catch(() => undefined)
   let stopping = false
   return {
     closed: closed.promise,
+    fail(error) {
+      stopping = true
+      // Nothing that runs can be charged any more; `closed` tells the command line, whose exit code tells the supervisor.
+      const ended = pipeline.drain(0).then(() => runBackwards(undo))
+      ended.catch(() => undefined).then(() => closed.reject(error))
+    },
     stop() {
       if (stopping) void pipeline.drain(0)
       else {
