@@ -2,10 +2,17 @@ import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import { OVERRUN, orgAccount, REVENUE } from '../ledger/account.ts'
 import type { Batch, RefusedSettlement } from './messages.ts'
 import type { Names } from './names.ts'
+import { StoreRefused } from './refusal.ts'
 import { ADMISSION_CELLS, type Cell, SETTLEMENT_CELLS } from './settlement-row.ts'
 import { isRefusal } from './sqlite-failure.ts'
 
 const HOUR_MS = 3_600_000
+/**
+ * Bounds on what one request may say, far beyond any real one. They keep an absurd report of an upstream from filling the 64 bits of
+ * revenue or of an hourly sum, after which nothing more could be settled.
+ */
+const TOKENS_MAX = 1_000_000_000
+const OVERRUN_NANODOLLARS_MAX = 1_000_000_000_000_000n
 
 interface Rollup {
   readonly key: readonly (number | string)[]
@@ -89,7 +96,7 @@ export class BatchWriter {
   }
 
   #settlements(cells: readonly Cell[], refused: RefusedSettlement[] | null): void {
-    const sums = new Sums()
+    let sums = new Sums()
     const row: Cell[] = Array(SETTLEMENT_CELLS).fill(null)
     for (let at = 0; at < cells.length; at += SETTLEMENT_CELLS) {
       for (let i = 0; i < SETTLEMENT_CELLS; i++) row[i] = cells[at + i] as Cell
@@ -99,7 +106,10 @@ export class BatchWriter {
       }
       this.#database.exec('SAVEPOINT settlement')
       try {
+        sums = new Sums()
         this.#settlement(row, sums)
+        // With its sums, since those too can be beyond what a column holds.
+        this.#write(sums)
       } catch (error) {
         if (!isRefusal(error)) throw error
         this.#database.exec('ROLLBACK TO settlement')
@@ -108,6 +118,10 @@ export class BatchWriter {
       }
       this.#database.exec('RELEASE settlement')
     }
+    if (refused === null) this.#write(sums)
+  }
+
+  #write(sums: Sums): void {
     for (const [account, amount] of sums.balances) this.#addBalance.run(account, amount)
     for (const [key, amount] of sums.spent) this.#addSpent.run(key, amount)
     for (const { key, requests, input, cached, output, charge } of sums.rollups.values()) {
@@ -128,6 +142,10 @@ export class BatchWriter {
     const charge = BigInt(row[20] as string)
     const overrun = BigInt(row[21] as string)
     const settledMs = row[24] as number
+    if ((row[9] as number) > TOKENS_MAX || (row[15] as number) > TOKENS_MAX)
+      throw new StoreRefused(`${requestId} counts more than ${TOKENS_MAX} tokens, which no request has.`)
+    if (overrun > OVERRUN_NANODOLLARS_MAX)
+      throw new StoreRefused(`${requestId} overran its hold by ${overrun} n$, more than a million dollars.`)
     row[1] = org
     row[2] = key
     row[3] = model

@@ -1,12 +1,22 @@
 import type { DatabaseSync, SQLInputValue } from 'node:sqlite'
 import type { ApiKey, Price } from '../inference/snapshot.ts'
+import { FUNDING } from '../ledger/account.ts'
 import type { Transfer } from '../ledger/journal.ts'
 import type { Names } from './names.ts'
 import { transferOf } from './reads.ts'
+import { StoreRefused } from './refusal.ts'
 
 /** A model as the operator set it, its prices apart; the document is opaque here. */
 export interface StoredDocument {
   readonly id: string
+}
+
+/** The store's integers are signed 64 bits. */
+const INTEGER_MAX = 2n ** 63n - 1n
+
+function refuseCap(capNanodollars: bigint | null): void {
+  if (capNanodollars !== null && (capNanodollars < 0n || capNanodollars > INTEGER_MAX))
+    throw new StoreRefused(`A cap of ${capNanodollars} n$ is below zero, or beyond what the books hold.`)
 }
 
 /** What the control plane changes: each method is one transaction, on disk when it returns. */
@@ -20,25 +30,32 @@ export class ControlWrites {
   }
 
   createOrg(org: { id: string; name: string; createdMs: number }): void {
-    this.#change(() =>
-      this.#run('INSERT INTO orgs (id, name, created_ms) VALUES (?, ?, ?)', org.id, org.name, org.createdMs),
-    )
+    this.#change(() => {
+      if (this.#has('orgs', 'id', org.id)) throw new StoreRefused(`There is already an org ${org.id}; use another id.`)
+      this.#run('INSERT INTO orgs (id, name, created_ms) VALUES (?, ?, ?)', org.id, org.name, org.createdMs)
+    })
   }
 
   updateOrg(orgId: string, change: { name?: string; disabled?: boolean }): void {
     const disabled = change.disabled === undefined ? null : Number(change.disabled)
-    this.#change(() =>
+    this.#change(() => {
+      this.#need('orgs', 'org', orgId)
       this.#run(
         'UPDATE orgs SET name = coalesce(?, name), disabled = coalesce(?, disabled) WHERE id = ?',
         change.name ?? null,
         disabled,
         orgId,
-      ),
-    )
+      )
+    })
   }
 
   createKey(key: ApiKey): void {
-    this.#change(() =>
+    this.#change(() => {
+      this.#need('orgs', 'org', key.orgId)
+      if (this.#has('api_keys', 'id', key.id))
+        throw new StoreRefused(`There is already a key ${key.id}; use another id.`)
+      if (this.#has('api_keys', 'hash', key.hash)) throw new StoreRefused('There is already a key of this secret.')
+      refuseCap(key.capNanodollars)
       this.#run(
         'INSERT INTO api_keys VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)',
         key.id,
@@ -50,12 +67,14 @@ export class ControlWrites {
         key.createdMs,
         key.expiresMs,
         key.revokedMs,
-      ),
-    )
+      )
+    })
   }
 
   updateKey(keyId: string, change: { name?: string; capNanodollars?: bigint | null }): void {
     this.#change(() => {
+      this.#need('api_keys', 'key', keyId)
+      refuseCap(change.capNanodollars ?? null)
       if (change.name !== undefined) this.#run('UPDATE api_keys SET name = ? WHERE id = ?', change.name, keyId)
       if (change.capNanodollars !== undefined)
         this.#run('UPDATE api_keys SET cap_nanodollars = ? WHERE id = ?', change.capNanodollars, keyId)
@@ -64,14 +83,22 @@ export class ControlWrites {
 
   /** The first revocation stands. */
   revokeKey(keyId: string, revokedMs: number): void {
-    this.#change(() =>
-      this.#run('UPDATE api_keys SET revoked_ms = coalesce(revoked_ms, ?) WHERE id = ?', revokedMs, keyId),
-    )
+    this.#change(() => {
+      this.#need('api_keys', 'key', keyId)
+      this.#run('UPDATE api_keys SET revoked_ms = coalesce(revoked_ms, ?) WHERE id = ?', revokedMs, keyId)
+    })
   }
 
-  /** Adds a transfer unless one of its id is there; answers the one that is there afterwards. */
+  /** Adds a transfer of credit to an org unless one of its id is there; answers the one that is there afterwards. */
   addCredit(transfer: Transfer): { added: boolean; transfer: Transfer } {
     return this.#change(() => {
+      const { id, kind, amountNanodollars } = transfer
+      if (kind !== 'credit' || transfer.debit !== FUNDING || !transfer.credit.startsWith('org:'))
+        throw new StoreRefused(`${id} is no credit: it moves from ${transfer.debit} to ${transfer.credit} as ${kind}.`)
+      // The ids of charges are made of request ids, which no credit may take beforehand.
+      if (/:(charge|overrun)$/.test(id)) throw new StoreRefused(`A credit cannot have the id of a charge: ${id}.`)
+      if (amountNanodollars <= 0n || amountNanodollars > INTEGER_MAX)
+        throw new StoreRefused(`A credit of ${amountNanodollars} n$ is not above zero, or beyond what the books hold.`)
       const debit = this.#names.number(transfer.debit)
       const credit = this.#names.number(transfer.credit)
       const { changes } = this.#run(
@@ -106,7 +133,10 @@ export class ControlWrites {
   }
 
   removeModel(modelId: string): void {
-    this.#change(() => this.#run('DELETE FROM models WHERE id = ?', modelId))
+    this.#change(() => {
+      this.#need('models', 'model', modelId)
+      this.#run('DELETE FROM models WHERE id = ?', modelId)
+    })
   }
 
   /**
@@ -116,6 +146,10 @@ export class ControlWrites {
   setPrice(price: Price): void {
     const { modelId, fromMs } = price
     this.#change(() => {
+      if (this.#has('prices', 'id', price.id))
+        throw new StoreRefused(`There is already a price ${price.id}; use another id.`)
+      if (price.toMs !== null && price.toMs <= fromMs)
+        throw new StoreRefused(`The price ${price.id} ends before it begins.`)
       this.#run(
         'UPDATE prices SET to_ms = ? WHERE model_id = ? AND to_ms IS NULL AND from_ms <= ?',
         fromMs,
@@ -141,6 +175,14 @@ export class ControlWrites {
 
   #run(sql: string, ...values: SQLInputValue[]): { changes: number | bigint } {
     return this.#database.prepare(sql).run(...values)
+  }
+
+  #has(table: 'orgs' | 'api_keys' | 'models' | 'prices', column: 'id' | 'hash', value: string): boolean {
+    return this.#database.prepare(`SELECT 1 FROM ${table} WHERE ${column} = ?`).get(value) !== undefined
+  }
+
+  #need(table: 'orgs' | 'api_keys' | 'models', noun: string, id: string): void {
+    if (!this.#has(table, 'id', id)) throw new StoreRefused(`There is no ${noun} ${id}.`)
   }
 
   #change<Result>(work: () => Result): Result {

@@ -159,12 +159,12 @@ export function usageSummary(database: DatabaseSync, selection: UsageSelection, 
 
 /** All credit ever added to an org, nanodollars. */
 export function creditedTotal(database: DatabaseSync, orgId: string): bigint {
-  const [row] = all(
+  // Summed here: what was ever credited can exceed 64 bits, although no balance does.
+  return all(
     database,
-    `SELECT coalesce(sum(t.nanodollars), 0) AS total FROM transfers t JOIN names n ON n.n = t.credit WHERE t.kind = 'credit' AND n.name = ?`,
+    `SELECT nanodollars FROM transfers WHERE kind = 'credit' AND credit = (SELECT n FROM names WHERE name = ?)`,
     `org:${orgId}`,
-  )
-  return row?.total as bigint
+  ).reduce((sum, row) => sum + (row.nanodollars as bigint), 0n)
 }
 
 /** A price by its id, also one that is over. */

@@ -1,4 +1,5 @@
 import type { WorkerFailure } from './messages.ts'
+import { StoreRefused } from './refusal.ts'
 
 /** SQLite's primary result codes (sqlite.org/rescode.html); an extended code carries its primary one in the low byte. */
 const KINDS: Readonly<Record<number, WorkerFailure['kind']>> = {
@@ -25,12 +26,13 @@ const IOERR_SHMSIZE = 4874
 export function failureOf(error: unknown): WorkerFailure {
   const { message, errcode, code } = error as { message: string; errcode?: number; code?: string }
   if (errcode === IOERR_SHMSIZE) return { message, kind: 'full' }
+  if (error instanceof StoreRefused) return { message, kind: 'refused' }
   if (errcode !== undefined) return { message, kind: KINDS[errcode & 0xff] ?? 'other' }
   // The binding refuses an integer beyond 64 bits before SQLite sees it.
   return { message, kind: code === 'ERR_INVALID_ARG_VALUE' ? 'refused' : 'other' }
 }
 
-/** Whether a row broke a rule of the schema. */
+/** Whether a row broke a rule of the schema, or of ours. */
 export function isRefusal(error: unknown): boolean {
   return failureOf(error).kind === 'refused'
 }

@@ -1,5 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite'
+import { picodollarsToNanodollars } from '../ledger/money.ts'
 
+const NANODOLLARS_PER_DOLLAR = 1_000_000_000n
 /** Most problems that are spelled out; more are counted. */
 const PROBLEMS_MAX = 50
 
@@ -13,17 +15,18 @@ export interface Verification {
 }
 
 /**
+ * Whether a product of a count and a price could leave 64 bits, where SQLite goes on with floats: below these bounds the four terms of
+ * a charge sum to 8 * 10^18 at most.
+ */
+const IS_LARGE = `(max(p.input_picodollars, p.cached_input_picodollars, p.output_picodollars) > 2000000000
+  OR max(u.input, u.output) > 1000000000 OR p.request_picodollars > 2000000000000000000)`
+
+/**
  * Each check is a query that finds nothing in sound books; what it finds is one sentence. The database does the sums, row after
  * row, so that a ledger of any size needs no memory of ours.
  */
 const CHECKS: readonly string[] = [
-  // Balances against transfers.
-  `SELECT 'The balance of ' || coalesce(n.name, 'account ' || account) || ' is ' || sum(balance) || ' n$, its transfers sum to ' || sum(moved) || ' n$.'
-   FROM (
-     SELECT account, nanodollars AS balance, 0 AS moved FROM balances
-     UNION ALL SELECT credit, 0, sum(nanodollars) FROM transfers GROUP BY credit
-     UNION ALL SELECT debit, 0, -sum(nanodollars) FROM transfers GROUP BY debit
-   ) LEFT JOIN names n ON n.n = account GROUP BY account HAVING sum(balance) <> sum(moved)`,
+  // Balances against transfers; the sums by account are checked below.
   `SELECT 'All balances sum to ' || total || ' n$ instead of 0.' FROM (SELECT coalesce(sum(nanodollars), 0) AS total FROM balances) WHERE total <> 0`,
   `SELECT 'The account ' || n.name || ' is overdrawn: ' || b.nanodollars || ' n$.' FROM balances b JOIN names n ON n.n = b.account
    WHERE n.name GLOB 'org:*' AND b.nanodollars < 0`,
@@ -49,11 +52,13 @@ const CHECKS: readonly string[] = [
    WHERE NOT EXISTS (SELECT 1 FROM prices WHERE id = p.name)`,
   `SELECT 'Request ' || request_id || ' was charged ' || charge || ' n$ with ' || overrun || ' n$ overrun, its counts at its price are worth ' || worth || ' n$.'
    FROM (
-     SELECT u.request_id, u.charge, u.overrun, CASE
+     SELECT request_id, ending, charge, overrun, CASE
        WHEN pico % 1000 > 500 OR (pico % 1000 = 500 AND (pico / 1000) % 2 = 1) THEN pico / 1000 + 1 ELSE pico / 1000 END AS worth
      FROM (SELECT u.*, (u.input - u.cached) * p.input_picodollars + u.cached * p.cached_input_picodollars + u.output * p.output_picodollars
-       + p.request_picodollars AS pico FROM usage u JOIN names n ON n.n = u.price JOIN prices p ON p.id = n.name) u
-   ) WHERE charge + overrun <> worth AND (charge > 0 OR overrun > 0)`,
+       + p.request_picodollars AS pico FROM usage u JOIN names n ON n.n = u.price JOIN prices p ON p.id = n.name WHERE NOT ${IS_LARGE})
+   ) WHERE charge + overrun <> worth AND (charge > 0 OR overrun > 0 OR ending IN ('completed', 'exhausted'))`,
+  `SELECT 'Request ' || request_id || ' ended empty, which is free, and was charged ' || charge || ' n$.' FROM usage
+   WHERE ending = 'empty' AND (charge > 0 OR overrun > 0)`,
   // Sums against rows, both ways.
   `SELECT 'Key ' || coalesce(n.name, key) || ' has spent ' || sum(spent) || ' n$, its requests sum to ' || sum(charged) || ' n$.' FROM (
      SELECT key, nanodollars AS spent, 0 AS charged FROM key_spent
@@ -88,9 +93,10 @@ export function verify(database: DatabaseSync): Verification {
       found++
       if (problems.length < PROBLEMS_MAX) problems.push(problem)
     }
-    for (const check of CHECKS) {
+    const checks = [balanceProblems, largeChargeProblems, ...CHECKS.map(sql => () => problemsOf(database, sql))]
+    for (const check of checks) {
       try {
-        for (const row of database.prepare(check).iterate()) add(String(Object.values(row)[0]))
+        for (const problem of check(database)) add(problem)
       } catch (error) {
         // A damaged page, or sums beyond 64 bits; the other checks may still say more.
         add(`A check could not be made: ${(error as Error).message}.`)
@@ -101,5 +107,60 @@ export function verify(database: DatabaseSync): Verification {
     return { ok: found === 0, transfers: count('transfers'), settlements: count('usage'), problems }
   } finally {
     database.exec('ROLLBACK')
+  }
+}
+
+function rowsOf(database: DatabaseSync, sql: string): Iterable<Record<string, unknown>> {
+  const statement = database.prepare(sql)
+  statement.setReadBigInts(true)
+  return statement.iterate() as Iterable<Record<string, unknown>>
+}
+
+function* problemsOf(database: DatabaseSync, sql: string): Iterable<string> {
+  for (const row of rowsOf(database, sql)) yield String(Object.values(row)[0])
+}
+
+// What ever went through an account can exceed 64 bits, although no balance does, so each sum is taken in two halves.
+function* balanceProblems(database: DatabaseSync): Iterable<string> {
+  const moved = new Map<bigint, bigint>()
+  for (const [side, sign] of [
+    ['credit', 1n],
+    ['debit', -1n],
+  ] as const) {
+    const sums = `SELECT ${side} AS account, sum(nanodollars / ${NANODOLLARS_PER_DOLLAR}) AS whole, sum(nanodollars % ${NANODOLLARS_PER_DOLLAR}) AS rest FROM transfers GROUP BY ${side}`
+    for (const { account, whole, rest } of rowsOf(database, sums)) {
+      const amount = sign * ((whole as bigint) * NANODOLLARS_PER_DOLLAR + (rest as bigint))
+      moved.set(account as bigint, (moved.get(account as bigint) ?? 0n) + amount)
+    }
+  }
+  const balances = `SELECT account, nanodollars, coalesce(n.name, 'account ' || account) AS name FROM balances LEFT JOIN names n ON n.n = account`
+  for (const { account, nanodollars, name } of rowsOf(database, balances)) {
+    const sum = moved.get(account as bigint) ?? 0n
+    moved.delete(account as bigint)
+    if (nanodollars !== sum) yield `The balance of ${name} is ${nanodollars} n$, its transfers sum to ${sum} n$.`
+  }
+  for (const [account, sum] of moved) {
+    const name = database.prepare('SELECT name FROM names WHERE n = ?').get(account)?.name ?? `account ${account}`
+    if (sum !== 0n) yield `The balance of ${name} is 0 n$, its transfers sum to ${sum} n$.`
+  }
+}
+
+// The few charges that SQLite cannot recompute exactly.
+function* largeChargeProblems(database: DatabaseSync): Iterable<string> {
+  const rows = `SELECT u.request_id, u.ending, u.charge, u.overrun, u.input - u.cached AS uncached, u.cached, u.output,
+    p.input_picodollars AS input_price, p.cached_input_picodollars AS cached_price, p.output_picodollars AS output_price,
+    p.request_picodollars AS request_price FROM usage u JOIN names n ON n.n = u.price JOIN prices p ON p.id = n.name WHERE ${IS_LARGE}`
+  for (const row of rowsOf(database, rows)) {
+    const at = (column: string) => row[column] as bigint
+    const worth = picodollarsToNanodollars(
+      at('uncached') * at('input_price') +
+        at('cached') * at('cached_price') +
+        at('output') * at('output_price') +
+        at('request_price'),
+    )
+    const settled = at('charge') + at('overrun')
+    const owed = settled > 0n || row.ending === 'completed' || row.ending === 'exhausted'
+    if (owed && settled !== worth)
+      yield `Request ${row.request_id} was charged ${at('charge')} n$ with ${at('overrun')} n$ overrun, its counts at its price are worth ${worth} n$.`
   }
 }

@@ -2,15 +2,13 @@ import { extname } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { JournalFailure } from '../ledger/journal.ts'
 import type { Batch, FromWorker, RefusedSettlement, ToWorker, WorkerFailure, WorkerSettings } from './messages.ts'
+import { StoreRefused } from './refusal.ts'
+
+export { StoreRefused }
 
 /** The database could not be opened; the message says why and what to do. */
 export class StoreOpenError extends Error {
   override name = 'StoreOpenError'
-}
-
-/** The store refused a change: a rule of the schema. */
-export class StoreRefused extends Error {
-  override name = 'StoreRefused'
 }
 
 interface Waiting {
