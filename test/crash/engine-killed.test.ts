@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { ledgerRow, type PriceText } from '../support/money.ts'
 import { bounded, newHome, pullFixture, startServer } from '../support/server.ts'
 import { chat } from '../support/stream.ts'
@@ -46,13 +47,43 @@ test('kill -9 of the engine in the middle of an answer', { skip }, async () => {
   await server.stop()
 })
 
+test('kill -9 of a server takes its engine along, and the next start works', { skip }, async () => {
+  const home = newHome()
+  await pullFixture(home, 'llama', PRICE)
+  const config = { engine: { contextTokens: 4096, parallel: 2 } }
+  const server = await startServer(home, config)
+  const begun = Promise.withResolvers<number>()
+  const cut = chat(server, { model: 'llama', max_tokens: 3000 }, ({ deltas }) => {
+    if (deltas === 1) begun.resolve(engineOf(server.pid))
+  })
+  const engine = await bounded(begun.promise, 'the first token')
+  await server.kill()
+  const { broken, done } = await bounded(cut, 'the end of the stream')
+  assert.deepEqual([broken, done], [true, false])
+  for (let tries = 0; processes().some(({ pid }) => pid === engine); tries++) {
+    assert.ok(tries < 400, 'the engine outlives its server')
+    await sleep(25)
+  }
+  const again = await startServer(home, config)
+  const next = await chat({ url: again.url, key: server.key }, { model: 'llama', max_tokens: 8 })
+  assert.deepEqual([next.done, next.error], [true, null])
+  assert.equal((await again.control.listUsage()).data.length, 1, 'the answer that broke off is free')
+  assert.ok((await again.control.verifyLedger()).ok)
+  await again.stop()
+})
+
 /** The process that a server of ours started for its one model. */
 function engineOf(serverPid: number): number {
-  const found = execFileSync('ps', ['-A', '-o', 'pid=,ppid=,stat=,args='], { encoding: 'utf8' })
+  const found = processes().filter(({ parent, args }) => parent === serverPid && args.startsWith('headrace-engine'))
+  assert.equal(found.length, 1, 'a server with one model has one engine')
+  return (found[0] as { pid: number }).pid
+}
+
+/** All that run; those that have ended and wait to be reaped do not. */
+function processes(): { pid: number; parent: number; args: string }[] {
+  return execFileSync('ps', ['-A', '-o', 'pid=,ppid=,stat=,args='], { encoding: 'utf8' })
     .split('\n')
     .map(line => /^\s*(\d+)\s+(\d+)\s+(\S+)\s+(.*)$/.exec(line))
-    .filter(match => match !== null && Number(match[2]) === serverPid && !match[3]?.startsWith('Z'))
-    .filter(match => match?.[4]?.startsWith('headrace-engine'))
-  assert.equal(found.length, 1, 'a server with one model has one engine')
-  return Number(found[0]?.[1])
+    .filter(match => match !== null && !match[3]?.startsWith('Z'))
+    .map(match => ({ pid: Number(match?.[1]), parent: Number(match?.[2]), args: match?.[4] ?? '' }))
 }

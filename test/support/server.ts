@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { after } from 'node:test'
 import { operatorTokenPath } from '../../src/config/home-paths.ts'
 import { type ControlClient, createControlClient } from '../../src/control/client.ts'
@@ -87,12 +87,18 @@ export async function pullFixture(
 }
 
 /** Starts a server on a home and waits until it accepts clients. No model is fetched and any port is taken unless `config` says so. */
-export async function startServer(home: string, config: object = {}): Promise<ServerProcess> {
+export async function startServer(home: string, config: Sections = {}): Promise<ServerProcess> {
   const configFile = `${home}.yaml`
   // JSON is YAML.
   writeFileSync(
     configFile,
-    JSON.stringify({ models: { default: null }, ...config, server: { port: 0, ...(config as Sections).server } }),
+    JSON.stringify({
+      models: { default: null },
+      ...config,
+      server: { port: 0, ...config.server },
+      // Not in memory, where a test that fails would leave it.
+      engine: { promptCacheDir: join(dirname(home), 'prompts'), ...config.engine },
+    }),
   )
   const { child, texts, ended } = start(['serve', '--json', '--home', home, '--config', configFile])
   const ready = new Promise<void>(resolve => {
@@ -125,8 +131,14 @@ export async function startServer(home: string, config: object = {}): Promise<Se
   }
 }
 
+/** Of the configuration; what is left out stays at its default. */
 interface Sections {
   readonly server?: object
+  readonly engine?: object
+  readonly models?: object
+  readonly money?: object
+  readonly upstreams?: readonly object[]
+  readonly log?: object
 }
 
 function start(words: readonly string[]) {
