@@ -8,7 +8,7 @@ import type { InferenceRequest } from '../inference/request.ts'
 import type { Model, Price, Snapshot } from '../inference/snapshot.ts'
 import type { Usage } from '../inference/usage.ts'
 import type { Books } from '../ledger/books.ts'
-import type { Ending, Journal } from '../ledger/journal.ts'
+import { type Ending, type Journal, JournalRefusal } from '../ledger/journal.ts'
 import type { ProtocolCodec } from '../protocols/protocol.ts'
 import { type Placement, place } from '../router/place.ts'
 import { type Charge, charge } from '../settlement/charge.ts'
@@ -309,7 +309,8 @@ export class Pipeline {
       await books.settle(ticket.hold, settlement)
       this.#journalHealth.succeeded()
     } catch (cause) {
-      this.#journalHealth.failed()
+      // One absurd record says nothing about the disk.
+      if (!(cause instanceof JournalRefusal)) this.#journalHealth.failed()
       const error = new ApiError(
         'settlement_unavailable',
         'The charge for this answer could not be written; nothing was charged.',

@@ -85,3 +85,8 @@ export interface Journal {
 export class JournalFailure extends Error {
   override name = 'JournalFailure'
 }
+
+/** The journal works, and refuses this one record, because it breaks a rule of the books. */
+export class JournalRefusal extends JournalFailure {
+  override name = 'JournalRefusal'
+}

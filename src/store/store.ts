@@ -1,5 +1,12 @@
 import type { ApiKey, Org, Price } from '../inference/snapshot.ts'
-import { type Admission, type Journal, JournalFailure, type Settlement, type Transfer } from '../ledger/journal.ts'
+import {
+  type Admission,
+  type Journal,
+  JournalFailure,
+  JournalRefusal,
+  type Settlement,
+  type Transfer,
+} from '../ledger/journal.ts'
 import type { StoredDocument } from './control-writes.ts'
 import type { Batch } from './messages.ts'
 import type { UsageGroup, UsageSelection, UsageSum } from './reads.ts'
@@ -140,7 +147,7 @@ export class Store<Model extends StoredDocument = StoredDocument> implements Jou
     this.#inFlight = this.#writer.write(batch).then(
       refused => {
         this.#inFlight = null
-        for (const { at, reason } of refused) pending[at]?.reject(new JournalFailure(`The books refuse it: ${reason}`))
+        for (const { at, reason } of refused) pending[at]?.reject(new JournalRefusal(`The books refuse it: ${reason}`))
         for (const each of pending) each.resolve()
         if (this.#pending.length > 0 || this.#ended.length > 0) this.#schedule()
       },

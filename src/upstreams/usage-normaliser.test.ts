@@ -95,3 +95,9 @@ test('whatever comes, counts are whole, not negative, and parts are within their
     }),
   )
 })
+
+test('a count beyond reason is as good as none', () => {
+  const found = normaliseOpenAiUsage({ prompt_tokens: 5, completion_tokens: 1e15 })
+  assert.equal(found?.usage.outputSource, 'absent')
+  assert.equal(found?.usage.inputTokens, 5)
+})

@@ -2,6 +2,9 @@ import type { JsonObject } from '../inference/request.ts'
 import type { CountSource, Usage } from '../inference/usage.ts'
 import { isObject } from '../wire/json-object.ts'
 
+/** No request has so many tokens: a count beyond it is a fault of the upstream, and as good as none. */
+const TOKENS_MAX = 1_000_000_000
+
 /** What an upstream's usage object says, in our terms. */
 export interface NormalisedUsage {
   readonly usage: Usage
@@ -63,7 +66,7 @@ export function normaliseOpenAiUsage(raw: unknown): NormalisedUsage | undefined 
 
 /** A whole, non-negative number of tokens, or undefined. */
 function count(value: unknown): number | undefined {
-  if (typeof value !== 'number' || !(value >= 0) || value > Number.MAX_SAFE_INTEGER) return undefined
+  if (typeof value !== 'number' || !(value >= 0) || value > TOKENS_MAX) return undefined
   return Math.trunc(value)
 }
 
