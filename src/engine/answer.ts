@@ -1,5 +1,6 @@
 import type { FinishReason, ToolCallDelta } from '../inference/event.ts'
 import type { NativeResult, NativeToken, NativeToolCall } from './binding.ts'
+import { cutCalls } from './cut-calls.ts'
 import type { GenericTools } from './generic-tools.ts'
 import { jsonReply } from './json-reply.ts'
 import type { AnswerShape } from './prompt.ts'
@@ -174,13 +175,10 @@ class GenericReader implements AnswerReader {
       return { piece, reason: this.#stop.met === undefined ? reasonOf(result) : 'stop' }
     }
     const read = this.#tools.read(result.text)
-    if (read === undefined || read.calls.length === 0) {
-      // Cut off in the middle of its calls: what there is of them is all there is to send.
-      piece.content = read?.content ?? result.text
-      return { piece, reason: reasonOf(result) }
-    }
-    piece.toolCalls = read.calls.map((call, index) => ({ index, id: this.#newCallId(), ...call }))
-    return { piece, reason: 'tool_calls' }
+    const calls = read?.calls ?? cutCalls(result.text)
+    piece.toolCalls = calls.map((call, index) => ({ index, id: this.#newCallId(), ...call }))
+    piece.content = read?.content ?? ''
+    return { piece, reason: read === undefined || calls.length === 0 ? reasonOf(result) : 'tool_calls' }
   }
 }
 

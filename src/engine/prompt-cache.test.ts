@@ -20,8 +20,9 @@ interface Fixture {
 }
 
 function fixture(over: Partial<{ bytesMax: number; tokensMin: number; wholePrefixOnly: boolean }> = {}): Fixture {
-  const dir = join(mkdtempSync(join(tmpdir(), 'headrace-cache-')), 'states')
-  dirs.push(dir)
+  const folder = mkdtempSync(join(tmpdir(), 'headrace-cache-'))
+  dirs.push(folder)
+  const dir = join(folder, 'states')
   const clock = { ms: 0 }
   const cache = new PromptCache({
     dir,
