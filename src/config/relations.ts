@@ -1,4 +1,4 @@
-import { BlockList, isIP } from 'node:net'
+import { isInsideAddress } from '../std/egress.ts'
 import { ENGINE_UPSTREAM_ID } from './engine-upstream-id.ts'
 import { homeTooLong } from './home-paths.ts'
 import type { Config } from './schema.ts'
@@ -124,31 +124,10 @@ function isAnyAddress(host: string): boolean {
 }
 
 /**
- * A first look at what is written; the egress guard looks again at the address that a name resolves to. Ranges: the
- * "not globally reachable" entries of the IANA special-purpose registries (RFC 6890) that can carry a service.
+ * A first look at what is written; the egress guard looks again at the address that a name resolves to.
  */
 function isPrivateHost(hostname: string): boolean {
   const bare = hostname.replace(/^\[|\]$/g, '')
   if (isLoopbackHost(bare)) return true
-  const family = isIP(bare)
-  return family !== 0 && PRIVATE.check(bare, family === 4 ? 'ipv4' : 'ipv6')
+  return isInsideAddress(bare)
 }
-
-const PRIVATE = new BlockList()
-for (const [address, bits] of [
-  ['0.0.0.0', 8],
-  ['10.0.0.0', 8],
-  ['100.64.0.0', 10],
-  ['127.0.0.0', 8],
-  ['169.254.0.0', 16],
-  ['172.16.0.0', 12],
-  ['192.168.0.0', 16],
-] as const) {
-  PRIVATE.addSubnet(address, bits, 'ipv4')
-}
-for (const [address, bits] of [
-  ['::', 127],
-  ['fc00::', 7],
-  ['fe80::', 10],
-] as const)
-  PRIVATE.addSubnet(address, bits, 'ipv6')
