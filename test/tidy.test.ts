@@ -25,7 +25,7 @@ function importsOf(file: string): string[] {
   )
 }
 
-const LEAVES = ['std', 'errors.ts', 'inference', 'wire', 'ledger']
+const LEAVES = ['std', 'errors.ts', 'inference', 'wire', 'ledger', 'gguf']
 const STAGES = ['protocols', 'admission', 'router', 'upstreams', 'settlement']
 
 /** What each part may import beside itself; a part that is not named here may import nothing of the project. */
@@ -35,6 +35,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   inference: ['std', 'errors.ts'],
   wire: ['std', 'errors.ts', 'inference'],
   ledger: ['std', 'inference'],
+  gguf: ['std'],
   config: ['ledger', 'std'],
   telemetry: LEAVES,
   protocols: [...LEAVES, 'config', 'telemetry'],

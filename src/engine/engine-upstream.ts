@@ -112,6 +112,7 @@ export function createEngineUpstream(options: EngineOptions): EngineUpstream {
     id: options.id ?? 'engine',
     kind: 'engine',
     stoppable: true,
+    queuesOwnWork: true,
     run,
     async countInput(request, upstreamModel) {
       return (await pool.model(upstreamModel)).count(request.input)

@@ -1,7 +1,5 @@
-import { once } from 'node:events'
 import { statSync } from 'node:fs'
-import { extname } from 'node:path'
-import { Worker } from 'node:worker_threads'
+import { readGgufHeader } from '../gguf/gguf-header.ts'
 
 /** Bytes that a model is expected to take once it is loaded. */
 export interface MemoryPlan {
@@ -32,12 +30,11 @@ const PROCESS_BYTES = 100 * 2 ** 20
 /** llama.cpp keeps keys and values in 16 bits. */
 const STATE_ELEMENT_BYTES = 2
 
-/** Reads the shape from a model file, of a split model from its first part. Rejects when it is not GGUF. */
+/** Reads the shape from a model file, of a split model from its first part. Rejects with `GgufError` when it is not GGUF. */
 export async function readModelShape(path: string): Promise<ModelShape> {
-  const worker = new Worker(new URL(`./shape-worker${extname(import.meta.url)}`, import.meta.url), { workerData: path })
-  // `once` rejects with what the worker throws.
-  const [shape] = await once(worker, 'message')
-  return shape as ModelShape
+  const { metadata } = readGgufHeader(path)
+  const plain = [...metadata].map(([key, value]) => [key, typeof value === 'object' ? (value.numbers ?? value) : value])
+  return shapeOf(Object.fromEntries(plain))
 }
 
 /** Derives the shape from GGUF metadata. */
@@ -70,7 +67,8 @@ export function shapeOf(metadata: Record<string, unknown>): ModelShape {
     number('expert_feed_forward_length', 0),
   )
   const tokens = metadata['tokenizer.ggml.tokens']
-  const vocabulary = Array.isArray(tokens) ? tokens.length : number('vocab_size', 32_000)
+  // Vocabularies are passed over by the reader, which keeps their length.
+  const vocabulary = (tokens as { length?: number } | undefined)?.length ?? number('vocab_size', 32_000)
   return {
     layers,
     embedding,

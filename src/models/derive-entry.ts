@@ -1,5 +1,5 @@
+import type { GgufDescription } from '../gguf/describe-gguf.ts'
 import type { CatalogueEntry, CataloguePrice } from './catalogue-schema.ts'
-import type { GgufDescription } from './describe-gguf.ts'
 import { ModelError } from './model-error.ts'
 
 /** What the file does not say of itself. */

@@ -1,5 +1,5 @@
 import { fileTypeName, ggmlType } from './ggml-types.ts'
-import { type GgufArray, GgufError, type GgufHeader, type GgufValue, readGgufHeader } from './gguf.ts'
+import { type GgufArray, GgufError, type GgufHeader, type GgufValue, readGgufHeader } from './gguf-header.ts'
 
 /** What a GGUF file says of itself, in plain numbers: for the memory plan, the catalogue and people. */
 export interface GgufDescription {

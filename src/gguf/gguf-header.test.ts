@@ -2,10 +2,10 @@ import assert from 'node:assert/strict'
 import { writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { test } from 'node:test'
-import { deriveEntry } from './derive-entry.ts'
+import { deriveEntry } from '../models/derive-entry.ts'
+import { ggufBytes, temporaryFolder } from '../models/test-support.ts'
 import { describeGguf } from './describe-gguf.ts'
-import { GgufError } from './gguf.ts'
-import { ggufBytes, temporaryFolder } from './test-support.ts'
+import { GgufError } from './gguf-header.ts'
 
 test('a header becomes a description in plain numbers', async () => {
   await using folder = await temporaryFolder()
