@@ -525,13 +525,15 @@ function runtimeStatus(
     listening: urls,
     upstreams: upstreams.list().map(upstream => {
       const { running, queued } = upstream.load()
-      const available = upstreams.view(upstream.id)?.available === true
+      const { state, downModels } = upstreams.health(upstream.id)
+      const details = upstream.id === ENGINE_ID ? [...states] : []
+      if (downModels.length > 0) details.push(`left alone after failures: ${downModels.join(', ')}`)
       return {
         id: upstream.id,
         kind: upstream.kind,
-        state: available ? 'ready' : 'down',
-        usable: available,
-        detail: upstream.id === ENGINE_ID ? states.join('; ') : '',
+        state,
+        downModels,
+        detail: details.join('; '),
         running,
         queued,
       }

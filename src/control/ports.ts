@@ -88,10 +88,10 @@ export interface RuntimeStatus {
   readonly upstreams: readonly {
     readonly id: string
     readonly kind: string
-    /** Such as `ready`, `loading`, `stopped`, `failed`. */
+    /** Such as `ready`, `partly down`, `down`. */
     readonly state: string
-    /** Whether it takes attempts, if need be after loading. */
-    readonly usable: boolean
+    /** The names there of the models that get no attempts at the moment, since they failed. */
+    readonly downModels: readonly string[]
     /** Why it is in that state, for people; empty when there is nothing to say. */
     readonly detail: string
     readonly running: number

@@ -79,7 +79,9 @@ function modelStates(control: Control, runtime: RuntimeStatus, nowMs: number): z
   const upstreams = new Map(runtime.upstreams.map(upstream => [upstream.id, upstream]))
   return modelsOf(control.snapshot()).map(model => {
     const ids = model.targets.map(target => target.upstreamId)
-    const unusable = ids.filter(id => !(upstreams.get(id)?.usable ?? false))
+    const unusable = model.targets
+      .filter(target => upstreams.get(target.upstreamId)?.downModels.includes(target.upstreamModel) ?? true)
+      .map(target => target.upstreamId)
     const base = { id: model.id, upstreams: ids }
     if (runtime.listening.length === 0 && upstreams.size === 0) {
       return { ...base, state: 'unavailable' as const, detail: 'No server runs. Start one: headrace serve.' }

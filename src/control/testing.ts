@@ -27,12 +27,12 @@ export async function createHarness(options: { offline?: boolean; store?: Contro
     startedMs: NOW_MS - 90_000,
     listening: ['http://127.0.0.1:8080'],
     upstreams: [
-      { id: 'engine', kind: 'engine', state: 'ready', usable: true, detail: '', running: 1, queued: 2 },
+      { id: 'engine', kind: 'engine', state: 'ready', downModels: [], detail: '', running: 1, queued: 2 },
       {
         id: 'broken',
         kind: 'http',
         state: 'failed',
-        usable: false,
+        downModels: ['m'],
         detail: 'connection refused',
         running: 0,
         queued: 0,

@@ -18,6 +18,7 @@ import type { Clock } from '../std/clock.ts'
 import type { Telemetry } from '../telemetry/telemetry.ts'
 import type { UpstreamSet } from '../upstreams/upstream-set.ts'
 import { nanodollarsToDecimal } from '../wire/decimal.ts'
+import { attemptVerdict } from './attempt-verdict.ts'
 import type { ClientPort } from './client-port.ts'
 import { JournalHealth } from './journal-health.ts'
 import { Relay, type RelayEnd } from './relay.ts'
@@ -242,7 +243,7 @@ export class Pipeline {
     this.#runs.set(request.id, run)
     telemetry.admitted(model.id)
     try {
-      const placement = place(model.targets, upstreamId => upstreams.view(upstreamId))
+      const placement = place(model.targets, target => upstreams.view(target))
       const served = client.gone ? NOBODY_THERE : await this.#relay(run, placement, headers)
       await this.#settle(run, served, client, headers)
     } finally {
@@ -264,7 +265,8 @@ export class Pipeline {
       headers['x-headrace-route'] =
         attempts === 1 ? reason : `fallback ${attempts} of ${placement.places.length}; ${reason}`
       end = await run.relay.attempt(upstream, target.upstreamModel, cacheSaltOf(run.caller.org.id))
-      upstreams.observe(upstreamId, end.failure)
+      const verdict = attemptVerdict(upstream, end, run.relay.outputBegan)
+      if (verdict !== undefined) upstreams.observe(target, verdict)
       if (end.failure === null || !end.failure.retryable) break
       // What a stream's client has already seen cannot be unsaid by another target.
       if (run.relay.committed) break

@@ -46,6 +46,11 @@ export interface Upstream {
   readonly kind: string
   /** Whether cancelling really stops the work there. If not, a request needs its whole bound held. */
   readonly stoppable: boolean
+  /**
+   * Whether attempts may wait there long for a slot or for their model to load, so that a first token that does not come in
+   * time is no sign of ill health. Absent: no.
+   */
+  readonly queuesOwnWork?: boolean
   /** Runs an attempt. Never throws: failures arrive through `sink.onEnd`. */
   run(attempt: Attempt, sink: AttemptSink): AttemptHandle
   /** Exact number of input tokens of the request (template included), where the upstream can count. */

@@ -15,7 +15,7 @@ function check(
   filtered: Record<string, string> = {},
 ): void {
   const targets = Object.keys(views).map(upstreamId => ({ upstreamId, upstreamModel: 'm' }))
-  const found = place(targets, id => views[id])
+  const found = place(targets, target => views[target.upstreamId])
   assert.deepEqual(
     found.places.map(each => each.target.upstreamId),
     expected,

@@ -1,7 +1,7 @@
 import type { Target } from '../inference/snapshot.ts'
 import type { UpstreamLoad } from '../inference/upstream.ts'
 
-/** What the router knows of an upstream when it decides. */
+/** What the router knows of a target when it decides. */
 export interface UpstreamView {
   readonly load: UpstreamLoad
   /** False while the breaker is open or the upstream is closed. */
@@ -34,12 +34,12 @@ const FILTERS: readonly Filter[] = [
  * Filter, score, pick. Pure: decides from the views alone. The scorer seeks spread: 1 for an idle upstream, falling towards
  * 0 with each request that runs or waits there; equal scores keep the operator's order.
  */
-export function place(targets: readonly Target[], viewOf: (upstreamId: string) => UpstreamView | undefined): Placement {
+export function place(targets: readonly Target[], viewOf: (target: Target) => UpstreamView | undefined): Placement {
   if (targets.length === 1) return placeOnly(targets[0] as Target, viewOf)
   const filtered: { target: Target; reason: string }[] = []
   const scored: { target: Target; score: number; load: UpstreamLoad }[] = []
   for (const target of targets) {
-    const view = viewOf(target.upstreamId)
+    const view = viewOf(target)
     const reason = firstReason(view)
     if (reason !== null || view === undefined) filtered.push({ target, reason: reason ?? 'not configured' })
     else scored.push({ target, score: spreadScore(view.load), load: view.load })
@@ -60,8 +60,8 @@ export function spreadScore(load: UpstreamLoad): number {
 }
 
 // The usual case on one machine, decided without sorting anything.
-function placeOnly(target: Target, viewOf: (upstreamId: string) => UpstreamView | undefined): Placement {
-  const reason = firstReason(viewOf(target.upstreamId))
+function placeOnly(target: Target, viewOf: (target: Target) => UpstreamView | undefined): Placement {
+  const reason = firstReason(viewOf(target))
   if (reason !== null) return { places: [], filtered: [{ target, reason }] }
   return { places: [{ target, reason: 'only target' }], filtered: [] }
 }

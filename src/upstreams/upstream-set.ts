@@ -1,4 +1,5 @@
 import type { UpstreamFailure } from '../inference/event.ts'
+import type { Target } from '../inference/snapshot.ts'
 import type { Upstream, UpstreamLoad } from '../inference/upstream.ts'
 import type { Clock } from '../std/clock.ts'
 
@@ -13,14 +14,25 @@ interface Breaker {
   openForMs: number
 }
 
+/** How an upstream does, over the models that were asked of it. */
+export interface UpstreamHealth {
+  readonly state: 'ready' | 'partly down' | 'down'
+  /** The names there of the models that get no requests at the moment. */
+  readonly downModels: readonly string[]
+}
+
 /**
- * The upstreams by id, each with a breaker: after five failures in a row that are the upstream's own it gets no requests for
- * a second, and twice as long each time its first request afterwards fails too, up to half a minute.
+ * The upstreams by id, and a breaker for each target on them: after five failures in a row that are the upstream's own, the
+ * target gets no requests for a second, and twice as long each time its first request afterwards fails too, up to half a
+ * minute. A model that fails so leaves the others of its upstream alone.
  */
 export class UpstreamSet {
   readonly #clock: Clock
   readonly #upstreams = new Map<string, Upstream>()
-  readonly #breakers = new Map<string, Breaker>()
+  /** By upstream, then by the model's name there; made at its first failure. */
+  readonly #breakers = new Map<string, Map<string, Breaker>>()
+  /** Models that answered or failed, by upstream. */
+  readonly #tried = new Map<string, Set<string>>()
 
   constructor(clock: Clock) {
     this.#clock = clock
@@ -28,7 +40,8 @@ export class UpstreamSet {
 
   add(upstream: Upstream): void {
     this.#upstreams.set(upstream.id, upstream)
-    this.#breakers.set(upstream.id, { failures: 0, openUntilMs: 0, openForMs: OPEN_FIRST_MS })
+    this.#breakers.set(upstream.id, new Map())
+    this.#tried.set(upstream.id, new Set())
   }
 
   get(id: string): Upstream | undefined {
@@ -40,28 +53,40 @@ export class UpstreamSet {
     return [...this.#upstreams.values()]
   }
 
-  /** What the router sees of an upstream; undefined when there is none of that id. */
-  view(id: string): { readonly load: UpstreamLoad; readonly available: boolean } | undefined {
-    const upstream = this.#upstreams.get(id)
-    const breaker = this.#breakers.get(id)
-    if (upstream === undefined || breaker === undefined) return undefined
-    const available = breaker.openUntilMs === 0 || this.#clock.monotonicMs() >= breaker.openUntilMs
-    return { load: upstream.load(), available }
+  /** What the router sees of a target; undefined when there is no upstream of that id. */
+  view(target: Target): { readonly load: UpstreamLoad; readonly available: boolean } | undefined {
+    const upstream = this.#upstreams.get(target.upstreamId)
+    if (upstream === undefined) return undefined
+    const breaker = this.#breakers.get(target.upstreamId)?.get(target.upstreamModel)
+    return { load: upstream.load(), available: breaker === undefined || this.#isClosed(breaker) }
   }
 
-  /** Tells the breaker how an attempt ended; null is an attempt that the upstream did not fail. */
-  observe(id: string, failure: UpstreamFailure | null): void {
-    const breaker = this.#breakers.get(id)
-    if (breaker === undefined) return
+  /** How an upstream does, for people. */
+  health(id: string): UpstreamHealth {
+    const breakers = [...(this.#breakers.get(id) ?? [])]
+    const downModels = breakers.filter(([, breaker]) => !this.#isClosed(breaker)).map(([model]) => model)
+    if (downModels.length === 0) return { state: 'ready', downModels }
+    return { state: downModels.length === this.#tried.get(id)?.size ? 'down' : 'partly down', downModels }
+  }
+
+  /** Tells the target's breaker how an attempt ended; null is an attempt that the upstream did not fail. */
+  observe(target: Target, failure: UpstreamFailure | null): void {
+    const breakers = this.#breakers.get(target.upstreamId)
+    if (breakers === undefined) return
+    this.#tried.get(target.upstreamId)?.add(target.upstreamModel)
     if (failure === null || !isOwnFault(failure)) {
-      breaker.failures = 0
-      breaker.openUntilMs = 0
-      breaker.openForMs = OPEN_FIRST_MS
+      breakers.delete(target.upstreamModel)
       return
     }
+    const breaker = breakers.get(target.upstreamModel) ?? { failures: 0, openUntilMs: 0, openForMs: OPEN_FIRST_MS }
+    breakers.set(target.upstreamModel, breaker)
     if (++breaker.failures < FAILURES_TO_OPEN) return
     breaker.openUntilMs = this.#clock.monotonicMs() + breaker.openForMs
     breaker.openForMs = Math.min(breaker.openForMs * 2, OPEN_MAX_MS)
+  }
+
+  #isClosed(breaker: Breaker): boolean {
+    return breaker.openUntilMs === 0 || this.#clock.monotonicMs() >= breaker.openUntilMs
   }
 
   /** Closes all of them, together. */
