@@ -75,7 +75,10 @@ async function prepareText(
 /** The binding takes text only, so token ids must survive the trip through text unchanged. */
 async function fromTokenIds(binding: Binding, ids: readonly number[]): Promise<PreparedPrompt> {
   if (ids.length === 0) throw new RequestFault('bad_request', 'A prompt of token ids is empty; send at least one.')
-  const text = await binding.detokenize(ids)
+  const text = await binding.detokenize(ids).catch(() => {
+    // What the tokenizer says of an id beyond its table is an error of C++, which would count as the engine's failure.
+    throw new RequestFault('bad_request', "One of these token ids is not in the model's vocabulary.")
+  })
   const tokens = await binding.tokenize(text)
   const same = tokens.length === ids.length && ids.every((id, index) => id === tokens[index])
   if (!same) {
