@@ -13,6 +13,7 @@ interface ErrorRow {
 
 // biome-ignore format: a table reads as a table, a row a line.
 export const ERRORS = {
+  invalid_request: row(400, 'invalid_request_error', false, 'Send whole HTTP/1.1 requests.'),
   invalid_json: row(400, 'invalid_request_error', false, 'Send one JSON object in UTF-8.'),
   invalid_value: row(400, 'invalid_request_error', false, 'Correct the named parameter.'),
   missing_required_parameter: row(400, 'invalid_request_error', false, 'Add the named parameter.'),
@@ -35,6 +36,7 @@ export const ERRORS = {
   conflict: row(409, 'conflict_error', false, 'Read the current state and repeat.'),
   request_too_large: row(413, 'invalid_request_error', false, 'Send a smaller body; the bound is server.bodyBytesMax.'),
   unsupported_media_type: row(415, 'invalid_request_error', false, 'Send "Content-Type: application/json".'),
+  request_headers_too_large: row(431, 'invalid_request_error', false, 'Send shorter headers; the bound is server.headerBytesMax.'),
   rate_limit_exceeded: row(429, 'rate_limit_error', true, 'Wait for the time in Retry-After.'),
   engine_overloaded: row(429, 'rate_limit_error', true, 'All slots and the queue are full; repeat after Retry-After.'),
   server_error: row(500, 'server_error', true, 'Report the x-request-id to the operator.'),

@@ -5,6 +5,7 @@ import {
   type RequestListener,
   type Server,
   type ServerResponse,
+  STATUS_CODES,
 } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
@@ -21,7 +22,7 @@ import { HttpClientPort } from './client-port.ts'
 import { hostAllowed, originAllowed } from './origin.ts'
 import type { Pipeline } from './pipeline.ts'
 import { readBody } from './read-body.ts'
-import { sendError, toApiError } from './respond.ts'
+import { errorHeaders, sendError, toApiError } from './respond.ts'
 import { methodsOf, type Route, routeOf } from './routes.ts'
 
 /** What one request of an org was charged, for `GET /v1/usage/{request}`; JSON-ready. */
@@ -87,9 +88,10 @@ export async function listen(parts: ListenerParts): Promise<Listener> {
     settings.tls === null ? createServer(options, handler) : createTlsServer({ ...options, ...settings.tls }, handler)
   server.maxConnections = settings.connectionsMax
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
-    if (error.code === 'ECONNRESET' || !socket.writable) return socket.destroy()
-    const status = error.code === 'HPE_HEADER_OVERFLOW' ? '431 Request Header Fields Too Large' : '400 Bad Request'
-    socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
+    // In the middle of an answer, an answer to something else would be taken for a part of it.
+    const answering = (socket as { _httpMessage?: ServerResponse })._httpMessage?.headersSent === true
+    if (error.code === 'ECONNRESET' || answering || !socket.writable) socket.destroy()
+    else socket.end(unreadableAnswer(error.code, parts.newId('req_'), settings))
   })
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
@@ -99,6 +101,23 @@ export async function listen(parts: ListenerParts): Promise<Listener> {
     })
   })
   return { address: server.address() as AddressInfo, close: graceMs => closeServer(server, graceMs) }
+}
+
+/** The whole answer to what Node's parser could not read as a request, so that no error comes without a body and an id. */
+function unreadableAnswer(code: string | undefined, requestId: string, settings: ListenerSettings): string {
+  const error =
+    code === 'HPE_HEADER_OVERFLOW'
+      ? new ApiError(
+          'request_headers_too_large',
+          `The request line and headers are longer than ${settings.headerBytesMax} bytes.`,
+        )
+      : code === 'ERR_HTTP_REQUEST_TIMEOUT'
+        ? new ApiError('request_timeout', `The request did not come whole within ${settings.requestTimeoutMs} ms.`)
+        : new ApiError('invalid_request', 'This is not a whole HTTP/1.1 request.')
+  const body = JSON.stringify(error.toOpenAi())
+  const headers = { ...errorHeaders(error, requestId), connection: 'close', 'content-length': Buffer.byteLength(body) }
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}`)
+  return [`HTTP/1.1 ${error.status} ${STATUS_CODES[error.status]}`, ...lines, '', body].join('\r\n')
 }
 
 async function closeServer(server: Server, graceMs: number): Promise<void> {
@@ -137,7 +156,10 @@ export function createHandler(parts: ListenerParts): RequestListener {
         return
       }
       if (route === undefined) throw new ApiError('not_found', `There is nothing at ${request.method} ${url}.`)
-      if (route.kind === 'control') return parts.control(request, response)
+      if (route.kind === 'control') {
+        response.setHeader('x-request-id', requestId)
+        return parts.control(request, response)
+      }
       if (!methodsOf(route).includes(request.method ?? '')) {
         response.setHeader('allow', methodsOf(route).join(', '))
         throw new ApiError('method_not_allowed', `${request.method} does nothing at ${url}.`)
