@@ -205,7 +205,7 @@ const server = z.strictObject({
     .max(256)
     .default([])
     .meta(
-      about('Reverse proxies whose X-Forwarded-For and X-Forwarded-Proto are believed.', {
+      about('Reverse proxies whose X-Forwarded-For is believed.', {
         sample: '[127.0.0.1, 10.0.0.0/8]',
       }),
     ),
