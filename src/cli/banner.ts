@@ -77,6 +77,7 @@ function commands(style: Style): string {
       ['npx headrace usage', 'what each request used and cost'],
       ['npx headrace chat', 'talk to the model here'],
       ['npx headrace keys create', 'another key'],
+      ['npx headrace pull --help', 'how to bring a larger model; small ones are often wrong'],
       ['npx headrace --help', 'all else'],
     ],
     { ...style, dim: text => text },
