@@ -8,6 +8,7 @@ async function check(cases: readonly (readonly [sent: string, status: number, co
   const listener = await listen({
     newId: (prefix: string) => `${prefix}1`,
     snapshot: () => assert.fail('nothing here asks for the snapshot'),
+    codecs: new Map(),
     pipeline: { serve: async () => undefined },
     control: (_request: unknown, response: { writeHead(status: number): void; end(body: string): void }) => {
       response.writeHead(401)
