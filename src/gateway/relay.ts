@@ -8,6 +8,7 @@ import type { Ending } from '../ledger/journal.ts'
 import type { AnswerEncoder } from '../protocols/protocol.ts'
 import { SSE_KEEP_ALIVE } from '../wire/sse-writer.ts'
 import type { ClientPort } from './client-port.ts'
+import { outputTokensFit } from './output-fit.ts'
 
 /** Why we ended an attempt ourselves. */
 type Stop = 'cancelled' | 'timed_out' | 'aborted' | 'exhausted'
@@ -118,6 +119,7 @@ export class Relay implements AttemptSink {
         upstreamModel,
         publicModel: this.#model.id,
         outputTokensMax: this.#ticket.quote.outputTokensMax,
+        outputTokensFit: outputTokensFit(this.#request, this.#model, this.#ticket.quote),
         cacheSalt,
         passthrough: this.#request.stream,
       },

@@ -10,6 +10,11 @@ export interface Attempt {
   readonly publicModel: string
   /** Most output tokens per choice that admission allows; the upstream must stop there with `length`. */
   readonly outputTokensMax: number
+  /**
+   * When the output asked for cannot fit in the context: what surely fits, for upstreams that refuse rather than stop there;
+   * null: name no limit to them. Absent when it may fit.
+   */
+  readonly outputTokensFit?: number | null
   /** Prompt caches are kept apart by this salt, so that no org can probe another's. */
   readonly cacheSalt: string
   /** True when frames in the client's protocol may be sent as they came (`frame` events). */

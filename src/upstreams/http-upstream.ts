@@ -110,9 +110,13 @@ function upstreamBody(attempt: Attempt): JsonObject {
     stream: true,
     stream_options: { include_usage: true },
   }
-  if (request.outputTokensMax !== undefined && request.outputTokensMax > attempt.outputTokensMax) {
-    if (body.max_tokens !== undefined) body.max_tokens = attempt.outputTokensMax
-    if (body.max_completion_tokens !== undefined) body.max_completion_tokens = attempt.outputTokensMax
+  const limit = attempt.outputTokensFit === undefined ? attempt.outputTokensMax : attempt.outputTokensFit
+  if (request.outputTokensMax !== undefined && (limit === null || request.outputTokensMax > limit)) {
+    for (const name of ['max_tokens', 'max_completion_tokens']) {
+      if (body[name] === undefined) continue
+      if (limit === null) delete body[name]
+      else body[name] = limit
+    }
   }
   return body
 }
