@@ -49,6 +49,8 @@ const SLOT_TOKENS_AUTO = 8192
 /** Connections that are still open after draining are cut after so long. */
 const LISTENER_GRACE_MS = 500
 const ENGINE_GRACE_MS = 1000
+/** How the ids of prices begin that came from a file and not from the operator's hand. */
+const OFFERED_PRICE = 'price_file_'
 const NANODOLLARS_PER_DOLLAR = 1e9
 
 /** The store with the control plane's models in it. */
@@ -340,7 +342,7 @@ function createHttpUpstream(options: Config['upstreams'][number]): HttpUpstream 
 }
 
 // What the configuration says of upstreams is carried into the store, so that one snapshot has all models: a target is added to
-// its model, and a price that differs from the one in force begins now.
+// its model, and a price that differs from the one it had there before begins now.
 async function offerUpstreamModels(config: Config, store: HeadraceStore, nowMs: number): Promise<void> {
   const state = await store.loadState()
   for (const { id: upstreamId, models } of config.upstreams) {
@@ -375,7 +377,7 @@ async function offerPrice(
   nowMs: number,
 ): Promise<void> {
   const price: Price = {
-    id: createIdMaker(() => nowMs)('price_'),
+    id: createIdMaker(() => nowMs)(OFFERED_PRICE),
     modelId,
     fromMs: nowMs,
     toMs: null,
@@ -384,15 +386,13 @@ async function offerPrice(
     outputPicodollars: parsePricePerMillion(offered.output),
     requestPicodollars: 0n,
   }
-  const current = priceAt(
-    prices.filter(each => each.modelId === modelId),
-    nowMs,
-  )
+  // Compared with what was offered before, and not with the price in force: an operator who has set another since keeps it.
+  const before = prices.filter(each => each.modelId === modelId && each.id.startsWith(OFFERED_PRICE)).at(-1)
   const same =
-    current !== undefined &&
-    current.inputPicodollars === price.inputPicodollars &&
-    current.cachedInputPicodollars === price.cachedInputPicodollars &&
-    current.outputPicodollars === price.outputPicodollars
+    before !== undefined &&
+    before.inputPicodollars === price.inputPicodollars &&
+    before.cachedInputPicodollars === price.cachedInputPicodollars &&
+    before.outputPicodollars === price.outputPicodollars
   if (!same) await store.setPrice(price)
 }
 
@@ -507,7 +507,9 @@ function describeModels(publisher: Publisher, catalogue: Catalogue, home: string
   return modelsOf(publisher.current()).map(model => {
     const entry = model.targets.some(target => target.upstreamId === ENGINE_ID) ? catalogue.find(model.id) : undefined
     const file = entry === undefined ? null : join(modelsFolder(home), entry.file.name)
-    return { id: model.id, state: file !== null && !existsSync(file) ? 'file missing' : 'ready', file }
+    const priced = priceAt(model.prices, Date.now()) !== undefined
+    const state = file !== null && !existsSync(file) ? 'file missing' : priced ? 'ready' : 'no price'
+    return { id: model.id, state, file }
   })
 }
 

@@ -91,6 +91,6 @@ export function unsupported(path: string, why: string): ApiError {
 function describe(value: unknown): string {
   if (value === null || value === undefined) return 'null'
   if (typeof value === 'number' || typeof value === 'boolean') return String(value)
-  if (Array.isArray(value)) return 'an array'
+  if (Array.isArray(value)) return value.length === 0 ? 'an empty one' : 'an array'
   return typeof value === 'string' ? 'this string' : 'an object'
 }

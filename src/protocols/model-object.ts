@@ -58,7 +58,7 @@ function supportedParameters(model: Model): string[] {
   const { tools, reasoning, jsonSchema, logprobs } = model.capabilities
   return [
     ...['max_tokens', 'max_completion_tokens', 'temperature', 'top_p', 'top_k', 'min_p', 'stop', 'seed'],
-    ...['frequency_penalty', 'presence_penalty', 'repetition_penalty', 'logit_bias', 'n'],
+    ...['frequency_penalty', 'presence_penalty', 'repetition_penalty', 'n'],
     ...(tools ? ['tools', 'tool_choice', 'parallel_tool_calls'] : []),
     ...(reasoning ? ['reasoning', 'include_reasoning', 'reasoning_effort'] : []),
     ...(jsonSchema ? ['response_format', 'structured_outputs'] : []),
