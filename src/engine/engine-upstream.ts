@@ -117,12 +117,13 @@ export function createEngineUpstream(options: EngineOptions): EngineUpstream {
     async countInput(request, upstreamModel) {
       return (await pool.model(upstreamModel)).count(request.input)
     },
-    load(): UpstreamLoad {
+    load(upstreamModel): UpstreamLoad {
       let running = 0
       let queued = 0
       for (const model of pool.models) {
         running += model.running
-        queued += model.queued
+        // The bound is on each model's queue: a crowd before one leaves the others open.
+        if (upstreamModel === undefined || model.name === upstreamModel) queued += model.queued
       }
       return { running, queued, queueDepthMax }
     },

@@ -60,7 +60,8 @@ export interface Upstream {
   run(attempt: Attempt, sink: AttemptSink): AttemptHandle
   /** Exact number of input tokens of the request (template included), where the upstream can count. */
   countInput?(request: InferenceRequest, upstreamModel: string): Promise<number>
-  load(): UpstreamLoad
+  /** How busy it is; where each model has a queue of its own, `queued` is that of the model named. */
+  load(upstreamModel?: string): UpstreamLoad
   /** Takes no new work, lets running work end until the deadline, then stops. */
   close(graceMs: number): Promise<void>
 }

@@ -10,7 +10,10 @@ const on = (upstreamModel: string) => ({ upstreamId: 'a', upstreamModel })
 function setOf() {
   let nowMs = 5
   const set = new UpstreamSet({ nowMs: () => nowMs, monotonicMs: () => nowMs, after: () => () => undefined })
-  set.add({ id: 'a', load: () => ({ running: 0, queued: 0, queueDepthMax: 4 }) } as Upstream)
+  set.add({
+    id: 'a',
+    load: model => ({ running: 0, queued: model === 'crowded' ? 4 : 0, queueDepthMax: 4 }),
+  } as Upstream)
   const fail = (model: string, times: number, reason: UpstreamFailure['reason'] = 'timeout') => {
     for (let i = 0; i < times; i++) set.observe(on(model), failure(reason))
   }
@@ -54,4 +57,10 @@ test('the wait doubles while the first request after it fails too', () => {
   assert.equal(takes('m'), true)
   set.observe(on('m'), null)
   assert.deepEqual(set.health('a'), { state: 'ready', downModels: [] })
+})
+
+test('where each model has a queue, the router sees that of the model', () => {
+  const { set } = setOf()
+  assert.equal(set.view(on('crowded'))?.load.queued, 4)
+  assert.equal(set.view(on('m'))?.load.queued, 0)
 })

@@ -58,7 +58,7 @@ export class UpstreamSet {
     const upstream = this.#upstreams.get(target.upstreamId)
     if (upstream === undefined) return undefined
     const breaker = this.#breakers.get(target.upstreamId)?.get(target.upstreamModel)
-    return { load: upstream.load(), available: breaker === undefined || this.#isClosed(breaker) }
+    return { load: upstream.load(target.upstreamModel), available: breaker === undefined || this.#isClosed(breaker) }
   }
 
   /** How an upstream does, for people. */
