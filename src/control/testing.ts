@@ -32,7 +32,7 @@ export async function createHarness(options: { offline?: boolean; store?: Contro
         id: 'broken',
         kind: 'http',
         state: 'failed',
-        downModels: ['m'],
+        downModels: ['m', 'large'],
         detail: 'connection refused',
         running: 0,
         queued: 0,
