@@ -26,7 +26,9 @@ export function engineFindings(config: Config): Finding[] {
   const facts = { version, builds, variant, graphics: gpus }
   const found: Finding[] = []
   if (builds.includes(variant)) {
-    found.push(ok('engine', `llama.cpp binding ${version}; builds: ${builds.join(', ')}; configured: ${variant}`, facts))
+    found.push(
+      ok('engine', `llama.cpp binding ${version}; builds: ${builds.join(', ')}; configured: ${variant}`, facts),
+    )
   } else {
     const name = buildPackage(variant)
     const cure =
