@@ -189,12 +189,12 @@ test('on a terminal there is colour, unless it is not wanted', async () => {
 test('a wrong configuration is told with its place, before anything is done', async () => {
   const cli = await createWorld()
   const { code, err } = await cli.run('keys create --config c.yaml', {
-    files: { '/work/c.yaml': 'server:\n  prot: 1\n' },
+    files: { '/desk/c.yaml': 'server:\n  prot: 1\n' },
   })
   assert.equal(code, 2)
   assert.equal(
     err,
-    'headrace: /work/c.yaml:2: server.prot is no setting; did you mean port?\n  Correct the configuration; "npx headrace config check" looks at it again.\n',
+    'headrace: /desk/c.yaml:2: server.prot is no setting; did you mean port?\n  Correct the configuration; "npx headrace config check" looks at it again.\n',
   )
   assert.equal(cli.fake.keys.size, 1)
 })

@@ -114,10 +114,10 @@ test('doctor: upstreams are hosts that would be contacted', async () => {
   const upstreams = `'[{id: far, baseUrl: "https://api.example.com/v1", apiKeyEnv: FAR_KEY, models: [{model: v4, name: v4, contextTokens: 10}]}]'`
   const cli = await createCli()
   const { out } = await cli.run(
-    `doctor --json --home /nonexistent/headrace --set server.port=0 --set models.default=null --config /work/c.yaml`,
+    `doctor --json --home /nonexistent/headrace --set server.port=0 --set models.default=null --config /desk/c.yaml`,
     {
       noServer: true,
-      files: { '/work/c.yaml': `upstreams: ${upstreams.slice(1, -1)}` },
+      files: { '/desk/c.yaml': `upstreams: ${upstreams.slice(1, -1)}` },
     },
   )
   const { findings } = JSON.parse(out) as { findings: Finding[] }

@@ -39,7 +39,7 @@ export async function createCli() {
     const terminal = surroundings.columns === undefined ? {} : { isTTY: true, columns: surroundings.columns }
     return {
       env: surroundings.env ?? {},
-      cwd: '/work',
+      cwd: '/desk',
       userHome: '/home/ada',
       stdin: Readable.from(surroundings.stdin === undefined ? [] : [surroundings.stdin]),
       stdout: { write: out, ...terminal },

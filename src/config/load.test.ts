@@ -18,7 +18,7 @@ function load({ file, env = {}, flags = {}, at = FILE }: Written) {
     flags,
     env,
     userHome: '/home/ada',
-    cwd: '/work',
+    cwd: '/desk',
     readFile: path => (path === at && file !== undefined ? file : null),
   })
 }
@@ -137,12 +137,12 @@ check(
 check(
   'a path in a flag is relative to the working folder',
   { flags: { set: ['engine.libraryDir=gpu'] } },
-  { 'engine.libraryDir': '/work/gpu' },
+  { 'engine.libraryDir': '/desk/gpu' },
 )
 check(
   'a home, and the file in it',
-  { file: 'server: {port: 5}', at: '/work/h/config.yaml', flags: { home: 'h' } },
-  { home: '/work/h', 'server.port': 5 },
+  { file: 'server: {port: 5}', at: '/desk/h/config.yaml', flags: { home: 'h' } },
+  { home: '/desk/h', 'server.port': 5 },
 )
 check(
   'a named file',
@@ -283,7 +283,7 @@ checkRefused(
 checkRefused(
   'a file that is not there',
   { flags: { config: 'x.yaml' } },
-  '--config: there is no file /work/x.yaml; "headrace config example" prints one to start from',
+  '--config: there is no file /desk/x.yaml; "headrace config example" prints one to start from',
 )
 checkRefused(
   '--set without a value',
