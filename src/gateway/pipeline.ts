@@ -15,6 +15,7 @@ import { type Charge, charge } from '../settlement/charge.ts'
 import { finalUsage, inputTokensLower } from '../settlement/final-usage.ts'
 import { priceAt } from '../settlement/price-usage.ts'
 import type { Clock } from '../std/clock.ts'
+import { type LiveMember, LiveSet } from '../std/live-set.ts'
 import type { Telemetry } from '../telemetry/telemetry.ts'
 import type { UpstreamSet } from '../upstreams/upstream-set.ts'
 import { nanodollarsToDecimal } from '../wire/decimal.ts'
@@ -64,7 +65,7 @@ export interface Incoming {
 const BUFFERED_KEEP_ALIVE_MS = 60_000
 
 /** A request that runs, for time-outs, draining, and people who ask what is going on. */
-interface Run {
+interface Run extends LiveMember {
   readonly request: InferenceRequest
   readonly caller: Caller
   readonly model: Model
@@ -82,7 +83,7 @@ interface Run {
  */
 export class Pipeline {
   readonly #parts: PipelineParts
-  readonly #runs = new Map<string, Run>()
+  readonly #runs = new LiveSet<Run>()
   readonly #journalHealth: JournalHealth
   #draining = false
 
@@ -137,7 +138,7 @@ export class Pipeline {
   tick(): void {
     const nowMs = this.#parts.clock.monotonicMs()
     const { firstByteTimeoutMs, requestDeadlineMs, keepAliveMs } = this.#parts.limits
-    for (const run of this.#runs.values()) {
+    for (const run of this.#runs.members()) {
       const { relay, request } = run
       const ageMs = nowMs - run.receivedMs
       if (ageMs > requestDeadlineMs || (!relay.outputBegan && ageMs > firstByteTimeoutMs)) relay.stop('timed_out')
@@ -151,7 +152,7 @@ export class Pipeline {
   async drain(graceMs: number): Promise<void> {
     this.#draining = true
     const abort = this.#parts.clock.after(graceMs, () => {
-      for (const run of this.#runs.values()) run.relay.stop('aborted')
+      for (const run of this.#runs.members()) run.relay.stop('aborted')
     })
     while (this.#runs.size > 0) await new Promise<void>(resolve => this.#parts.clock.after(20, resolve))
     abort()
@@ -159,7 +160,7 @@ export class Pipeline {
 
   /** What is known of a request that still runs, for the org that made it. */
   runningRequest(orgId: string, requestId: string): { heldNanodollars: bigint; outputTokens: number } | undefined {
-    const run = this.#runs.get(requestId)
+    const run = this.#runs.members().find(each => each.request.id === requestId)
     if (run === undefined || run.caller.org.id !== orgId) return undefined
     return { heldNanodollars: run.ticket.hold.amountNanodollars, outputTokens: run.relay.outputTokens }
   }
@@ -238,16 +239,16 @@ export class Pipeline {
         client.head(200, request.stream ? { ...STREAM_HEADERS, ...headers } : { ...BUFFERED_HEADERS, ...headers }),
       nowMs: () => clock.monotonicMs(),
     })
-    const run: Run = { request, caller, model, ticket, relay, receivedMs, admittedMs }
+    const run: Run = { request, caller, model, ticket, relay, receivedMs, admittedMs, slot: -1 }
     client.onGone = () => relay.stop('cancelled')
-    this.#runs.set(request.id, run)
+    this.#runs.add(run)
     telemetry.admitted(model.id)
     try {
       const placement = place(model.targets, target => upstreams.view(target))
       const served = client.gone ? NOBODY_THERE : await this.#relay(run, placement, headers)
       await this.#settle(run, served, client, headers)
     } finally {
-      this.#runs.delete(request.id)
+      this.#runs.remove(run)
     }
   }
 

@@ -1,6 +1,7 @@
 import { extname } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { JournalFailure } from '../ledger/journal.ts'
+import { assert } from '../std/assert.ts'
 import type { Batch, FromWorker, RefusedSettlement, ToWorker, WorkerFailure, WorkerSettings } from './messages.ts'
 import { StoreRefused } from './refusal.ts'
 
@@ -12,6 +13,7 @@ export class StoreOpenError extends Error {
 }
 
 interface Waiting {
+  readonly id: number
   resolve(result: unknown): void
   reject(error: Error): void
 }
@@ -19,7 +21,8 @@ interface Waiting {
 /** One database worker, seen from the main thread: questions out, answers in, in order. */
 export class WorkerLink {
   readonly #worker: Worker
-  readonly #waiting = new Map<number, Waiting>()
+  /** In the order of the questions, which is that of the answers. */
+  readonly #waiting: Waiting[] = []
   readonly #onFatal: (error: Error) => void
   #nextId = 1
   #dead: Error | null = null
@@ -85,14 +88,14 @@ export class WorkerLink {
     if (this.#dead !== null) return Promise.reject(this.#dead)
     const id = this.#nextId++
     return new Promise((resolve, reject) => {
-      this.#waiting.set(id, { resolve, reject })
+      this.#waiting.push({ id, resolve, reject })
       this.#worker.postMessage(message(id))
     })
   }
 
   #answer(message: Extract<FromWorker, { type: 'done' | 'failed' }>): void {
-    const waiting = this.#waiting.get(message.id)
-    this.#waiting.delete(message.id)
+    const waiting = this.#waiting.shift()
+    assert(waiting === undefined || waiting.id === message.id, 'the worker answers in order')
     if (message.type === 'done') {
       waiting?.resolve(message.result)
       return
@@ -107,8 +110,8 @@ export class WorkerLink {
   #fail(error: Error): void {
     if (this.#dead !== null) return
     this.#dead = this.#closing ? new JournalFailure('The store is closed.') : error
-    for (const waiting of this.#waiting.values()) waiting.reject(this.#dead)
-    this.#waiting.clear()
+    for (const waiting of this.#waiting) waiting.reject(this.#dead)
+    this.#waiting.length = 0
     if (!this.#closing) this.#onFatal(error)
   }
 }

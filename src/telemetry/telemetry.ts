@@ -26,61 +26,62 @@ export interface Gauges {
 }
 
 /**
- * Metrics in Prometheus' form and a log of what went wrong. Prompts and answers never reach either. Children of labelled
- * metrics are kept per model, since looking them up by label costs more than counting.
+ * Metrics in Prometheus' form and a log of what went wrong. Prompts and answers never reach either. What is counted for each
+ * request is tallied per model and handed on when somebody scrapes.
  */
 export class PrometheusTelemetry implements Telemetry {
-  readonly registry = new Registry()
+  readonly #registry = new Registry()
+  readonly #tallies: Tally[] = []
   readonly #log: Logger
   readonly #admitted = new Counter({
     name: 'headrace_requests_admitted_total',
     help: 'Requests let in, by model',
     labelNames: ['model'],
-    registers: [this.registry],
+    registers: [this.#registry],
   })
   readonly #refused = new Counter({
     name: 'headrace_requests_refused_total',
     help: 'Requests answered with an error, by code',
     labelNames: ['code'],
-    registers: [this.registry],
+    registers: [this.#registry],
   })
   readonly #settled = new Counter({
     name: 'headrace_requests_settled_total',
     help: 'Requests that ended, by model and ending',
     labelNames: ['model', 'ending'],
-    registers: [this.registry],
+    registers: [this.#registry],
   })
   readonly #tokens = new Counter({
     name: 'gen_ai_client_token_usage_total',
     help: 'Tokens, by model and class; input contains cached, output contains reasoning',
     labelNames: ['model', 'class'],
-    registers: [this.registry],
+    registers: [this.#registry],
   })
   readonly #charged = new Counter({
     name: 'headrace_charged_dollars_total',
     help: 'Charged to customers, by model; the ledger is exact, this is for graphs',
     labelNames: ['model'],
-    registers: [this.registry],
+    registers: [this.#registry],
   })
   readonly #ttft = new Histogram({
     name: 'gen_ai_server_time_to_first_token_seconds',
     help: 'Request received to first output token',
     labelNames: ['model'],
     buckets: TTFT_BUCKETS_S,
-    registers: [this.registry],
+    registers: [this.#registry],
   })
   readonly #duration = new Histogram({
     name: 'gen_ai_server_request_duration_seconds',
     help: 'Request received to settlement',
     labelNames: ['model'],
     buckets: DURATION_BUCKETS_S,
-    registers: [this.registry],
+    registers: [this.#registry],
   })
   readonly #perModel = new Map<string, ModelMetrics>()
 
   constructor(log: Logger, gauges: Gauges) {
     this.#log = log
-    collectDefaultMetrics({ register: this.registry })
+    collectDefaultMetrics({ register: this.#registry })
     this.#gauge('headrace_requests_running', 'Requests admitted and not ended', gauges.running)
     this.#gauge('headrace_holds_open', 'Holds that are neither settled nor voided', gauges.openHolds)
     this.#gauge(
@@ -90,8 +91,14 @@ export class PrometheusTelemetry implements Telemetry {
     )
   }
 
+  /** All metrics in the text form that Prometheus reads. */
+  async exposition(): Promise<{ contentType: string; body: string }> {
+    for (const tally of this.#tallies) tally.handOn()
+    return { contentType: this.#registry.contentType, body: await this.#registry.metrics() }
+  }
+
   admitted(modelId: string): void {
-    this.#of(modelId).admitted.inc()
+    this.#of(modelId).admitted.add(1)
   }
 
   refused(code: string, requestId: string, cause: unknown, from?: () => string): void {
@@ -107,10 +114,10 @@ export class PrometheusTelemetry implements Telemetry {
     const metrics = this.#of(settlement.modelId)
     const { usage, ttftMs } = settlement
     this.#countEnding(metrics, settlement)
-    metrics.input.inc(usage.inputTokens)
-    if (usage.cachedInputTokens > 0) metrics.cached.inc(usage.cachedInputTokens)
-    metrics.output.inc(usage.outputTokens)
-    metrics.charged.inc(Number(settlement.chargeNanodollars) / NANODOLLARS_PER_DOLLAR)
+    metrics.input.add(usage.inputTokens)
+    metrics.cached.add(usage.cachedInputTokens)
+    metrics.output.add(usage.outputTokens)
+    metrics.charged.add(Number(settlement.chargeNanodollars) / NANODOLLARS_PER_DOLLAR)
     metrics.duration.observe(settlement.durationMs / 1000)
     if (ttftMs !== null) metrics.ttft.observe(ttftMs / 1000)
     if (settlement.overrunNanodollars > 0n) {
@@ -123,6 +130,7 @@ export class PrometheusTelemetry implements Telemetry {
         'an upstream did more than was held',
       )
     }
+    if (!this.#log.isLevelEnabled('debug')) return
     this.#log.debug(
       {
         requestId: settlement.requestId,
@@ -135,35 +143,41 @@ export class PrometheusTelemetry implements Telemetry {
   }
 
   #countEnding(metrics: ModelMetrics, { modelId, ending }: Settlement): void {
-    let counter = metrics.endings.get(ending)
-    if (counter === undefined) {
-      counter = this.#settled.labels({ model: modelId, ending })
-      metrics.endings.set(ending, counter)
+    let tally = metrics.endings.get(ending)
+    if (tally === undefined) {
+      tally = this.#tally(this.#settled.labels({ model: modelId, ending }))
+      metrics.endings.set(ending, tally)
     }
-    counter.inc()
+    tally.add(1)
   }
 
   #gauge(name: string, help: string, read: () => number): void {
     new Gauge({
       name,
       help,
-      registers: [this.registry],
+      registers: [this.#registry],
       collect() {
         this.set(read())
       },
     })
   }
 
+  #tally(counter: Counter.Internal): Tally {
+    const tally = new Tally(counter)
+    this.#tallies.push(tally)
+    return tally
+  }
+
   #of(model: string): ModelMetrics {
     let metrics = this.#perModel.get(model)
     if (metrics === undefined) {
       metrics = {
-        admitted: this.#admitted.labels({ model }),
+        admitted: this.#tally(this.#admitted.labels({ model })),
         endings: new Map(),
-        input: this.#tokens.labels({ model, class: 'input' }),
-        cached: this.#tokens.labels({ model, class: 'cached_input' }),
-        output: this.#tokens.labels({ model, class: 'output' }),
-        charged: this.#charged.labels({ model }),
+        input: this.#tally(this.#tokens.labels({ model, class: 'input' })),
+        cached: this.#tally(this.#tokens.labels({ model, class: 'cached_input' })),
+        output: this.#tally(this.#tokens.labels({ model, class: 'output' })),
+        charged: this.#tally(this.#charged.labels({ model })),
         ttft: this.#ttft.labels({ model }),
         duration: this.#duration.labels({ model }),
       }
@@ -174,14 +188,37 @@ export class PrometheusTelemetry implements Telemetry {
 }
 
 interface ModelMetrics {
-  readonly admitted: Counter.Internal
-  readonly endings: Map<string, Counter.Internal>
-  readonly input: Counter.Internal
-  readonly cached: Counter.Internal
-  readonly output: Counter.Internal
-  readonly charged: Counter.Internal
+  readonly admitted: Tally
+  readonly endings: Map<string, Tally>
+  readonly input: Tally
+  readonly cached: Tally
+  readonly output: Tally
+  readonly charged: Tally
   readonly ttft: Histogram.Internal<string>
   readonly duration: Histogram.Internal<string>
+}
+
+/**
+ * A counter that is told of the sum when it is read, not of every step: prom-client looks a counter up by its labels at each step, also
+ * one that was bound to them, and the six steps of a request took as long as its admission.
+ */
+class Tally {
+  readonly #counter: Counter.Internal
+  #sum = 0
+
+  constructor(counter: Counter.Internal) {
+    this.#counter = counter
+  }
+
+  add(count: number): void {
+    this.#sum += count
+  }
+
+  handOn(): void {
+    if (this.#sum === 0) return
+    this.#counter.inc(this.#sum)
+    this.#sum = 0
+  }
 }
 
 /** Says nothing: for the simulation and tests. */

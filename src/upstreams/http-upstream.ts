@@ -39,7 +39,8 @@ export class HttpUpstream implements Upstream {
   readonly #pool: Pool
   readonly #basePath: string
   readonly #headers: Record<string, string>
-  readonly #running = new Set<HttpAttempt>()
+  /** A number and not a set of the attempts: see `LiveSet` for what a set would keep from the collector. */
+  #running = 0
   #closed = false
 
   constructor(options: HttpUpstreamOptions) {
@@ -64,7 +65,10 @@ export class HttpUpstream implements Upstream {
   }
 
   run(attempt: Attempt, sink: AttemptSink): AttemptHandle {
-    const running = new HttpAttempt(attempt, sink, () => this.#running.delete(running))
+    const running = new HttpAttempt(attempt, sink, () => {
+      this.#running--
+    })
+    this.#running++
     if (this.#closed) {
       queueMicrotask(() =>
         running.end({
@@ -74,7 +78,6 @@ export class HttpUpstream implements Upstream {
       )
       return running
     }
-    this.#running.add(running)
     this.#pool.dispatch(
       {
         method: 'POST',
@@ -89,7 +92,7 @@ export class HttpUpstream implements Upstream {
 
   load(): UpstreamLoad {
     const { connectionsMax, queueDepthMax } = this.#options
-    const size = this.#running.size
+    const size = this.#running
     return { running: Math.min(size, connectionsMax), queued: Math.max(0, size - connectionsMax), queueDepthMax }
   }
 

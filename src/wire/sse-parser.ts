@@ -136,6 +136,8 @@ export class SseParser {
   }
 
   #findLineFeed(): number {
+    // Every other line is the blank one that closes a frame: seen without a search.
+    if (this.#searched < this.#end && this.bytes[this.#searched] === LF) return this.#searched
     const at = this.bytes.indexOf(LF, this.#searched)
     if (at !== -1 && at < this.#end) return at
     this.#searched = this.#end

@@ -52,7 +52,6 @@ export class OpenAiStreamDecoder {
   #runTokens = 0
   /** Adjacent frames of text that were decoded without parsing: one delta for all. */
   readonly #repeated = new RepeatedFrame()
-  #text = ''
   #textTokens = 0
 
   constructor(options: OpenAiStreamDecoderOptions) {
@@ -110,10 +109,9 @@ export class OpenAiStreamDecoder {
   #takeText(): boolean {
     const { dataBytes, dataStart, dataEnd } = this.#parser
     if (this.#passthrough) return false
-    const text = this.#repeated.match(dataBytes, dataStart, dataEnd)
-    if (text === null) return false
-    this.#text += text
-    this.#textTokens += estimateTokens(Buffer.byteLength(text))
+    const textBytes = this.#repeated.take(dataBytes, dataStart, dataEnd)
+    if (textBytes === 0) return false
+    this.#textTokens += estimateTokens(textBytes)
     return true
   }
 
@@ -208,10 +206,9 @@ export class OpenAiStreamDecoder {
   }
 
   #flush(emit: Emit): void {
-    if (this.#text !== '') {
-      const content = this.#text
+    const content = this.#repeated.takeTexts()
+    if (content !== '') {
       const tokens = this.#textTokens
-      this.#text = ''
       this.#textTokens = 0
       this.#tokens += tokens
       emit({ type: 'delta', choice: this.#repeated.choice, content, tokens })
