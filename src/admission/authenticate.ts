@@ -1,6 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { ApiError } from '../errors.ts'
-import { isWellFormed } from '../inference/api-key-format.ts'
 import type { ApiKey, Org, Snapshot } from '../inference/snapshot.ts'
 import type { KeyHasher } from './key-hasher.ts'
 
@@ -27,11 +26,12 @@ export function authenticate(
   if (secret === undefined) {
     throw new ApiError('invalid_api_key', 'No API key was sent. Send "Authorization: Bearer sk-hr-...".')
   }
-  // The checksum at a key's end lets garbage and cut keys be refused without hashing, with a better message.
-  if (!isWellFormed(secret)) {
+  const hash = hasher.hash(secret)
+  // The checksum at a key's end tells garbage and cut keys from unknown ones.
+  if (hash === undefined) {
     throw new ApiError('invalid_api_key', 'This is not a Headrace API key: it is cut, mistyped, or of another service.')
   }
-  const key = snapshot.keysByHash.get(hasher.hash(secret))
+  const key = snapshot.keysByHash.get(hash)
   if (key === undefined) throw new ApiError('invalid_api_key', 'This API key is not known here.')
   if (key.revokedMs !== null && key.revokedMs <= nowMs)
     throw new ApiError('revoked_api_key', `The API key "${key.name}" was revoked.`)

@@ -1,4 +1,4 @@
-import { hashSecret } from '../inference/api-key-format.ts'
+import { hashSecret, isWellFormed } from '../inference/api-key-format.ts'
 
 /** Most keys remembered; beyond it memory is forgotten whole, and the keys in use come back with their next request. */
 const REMEMBERED_MAX = 10_000
@@ -15,10 +15,11 @@ export class KeyHasher {
     this.#pepper = pepper
   }
 
-  /** The hash that a well-formed key is stored under. */
-  hash(secret: string): string {
+  /** The hash that a key is stored under; undefined for what cannot be a key of ours: garbage and cut keys are refused without hashing. */
+  hash(secret: string): string | undefined {
     let hash = this.#hashes.get(secret)
     if (hash !== undefined) return hash
+    if (!isWellFormed(secret)) return undefined
     hash = hashSecret(this.#pepper, secret)
     if (this.#hashes.size >= REMEMBERED_MAX) this.#hashes.clear()
     this.#hashes.set(secret, hash)

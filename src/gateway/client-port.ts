@@ -65,7 +65,8 @@ export class HttpClientPort implements ClientPort {
     if (this.#gone) return
     if (typeof bytes === 'object' && bytes.length <= ONE_WRITE_BYTES_MAX) {
       // Node joins a string with the head into one write; a buffer goes as a second part of a vector, which costs more.
-      this.#response.end(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1'), 'latin1')
+      const buffer = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
+      this.#response.end(buffer.toString('latin1'), 'latin1')
     } else this.#response.end(bytes)
   }
 }

@@ -42,6 +42,9 @@ export interface StoreState<Model extends StoredDocument = StoredDocument> {
  */
 const GATHER_AFTER_SETTLEMENTS = 4
 const GATHER_MS = 2
+/** After a batch of so many, which is some thousands a second, requests wait for each other longer than this anyway. */
+const GATHER_LONG_AFTER_SETTLEMENTS = 10
+const GATHER_LONG_MS = 4
 /** A batch that has so many leaves at once: larger ones save little more, and the wait would cost throughput. */
 const GATHER_SETTLEMENTS = 128
 /** Admissions of requests that end sooner are not written at all. */
@@ -66,7 +69,7 @@ export async function openStore<Model extends StoredDocument = StoredDocument>(
 
 /**
  * Durable storage. Settlements of the same instant share one transaction and one fsync. When the worker is free and little goes on,
- * a batch leaves in the same turn of the event loop; under load it gathers for two milliseconds at most.
+ * a batch leaves in the same turn of the event loop; under load it gathers for two milliseconds, at saturation for four.
  */
 export class Store<Model extends StoredDocument = StoredDocument> implements Journal {
   readonly #path: string
@@ -127,7 +130,8 @@ export class Store<Model extends StoredDocument = StoredDocument> implements Jou
       this.#scheduled = 'soon'
       setImmediate(() => this.#send())
     } else {
-      this.#scheduled = setTimeout(() => this.#send(), GATHER_MS)
+      const gatherMs = this.#lastBatchSettlements < GATHER_LONG_AFTER_SETTLEMENTS ? GATHER_MS : GATHER_LONG_MS
+      this.#scheduled = setTimeout(() => this.#send(), gatherMs)
     }
   }
 

@@ -76,7 +76,7 @@ test('200 concurrent streams spend a cap nearly whole, and never more', async t 
   const secret = API_KEY_PREFIX + '0'.repeat(API_KEY_BODY_LENGTH) + apiKeyChecksum('0'.repeat(API_KEY_BODY_LENGTH))
   const org: Org = { id: 'org', name: 'Org', disabled: false }
   const key: ApiKey = {
-    ...{ id: 'key', orgId: 'org', name: 'key', hash: keyHasher.hash(secret), hint: '0000' },
+    ...{ id: 'key', orgId: 'org', name: 'key', hash: keyHasher.hash(secret) as string, hint: '0000' },
     ...{ capNanodollars: CAP, createdMs: 0, expiresMs: null, revokedMs: null },
   }
   const snapshot = {

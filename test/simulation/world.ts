@@ -97,7 +97,7 @@ function makeKey(id: string, orgId: string, models: readonly Model[], keyHasher:
     id,
     orgId,
     name: id,
-    hash: keyHasher.hash(secret),
+    hash: keyHasher.hash(secret) as string,
     hint: secret.slice(-4),
     capNanodollars: rng.chance(0.3) ? null : amountFor(models, rng),
     createdMs: 0,

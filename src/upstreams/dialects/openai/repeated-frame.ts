@@ -18,8 +18,11 @@ const TEXTS_BYTES_FIRST = 512
  * The texts of the frames taken are gathered as bytes and decoded together: 10 ns a frame against 90.
  */
 export class RepeatedFrame {
-  #head: DataView = NOTHING
-  #tail: DataView = NOTHING
+  /** The learned frame, and which parts of it are before and after its text. Lengths are fields: asking a view costs a call. */
+  #learned: DataView = NOTHING
+  #headLength = 0
+  #tailStart = 0
+  #tailLength = 0
   /** The memory that frames were last taken from, and a view of it. */
   #bytes: Buffer | null = null
   #view: DataView = NOTHING
@@ -31,20 +34,23 @@ export class RepeatedFrame {
 
   /** Remembers a frame's payload that was read as one delta of nothing but content. Anything else is not learned. */
   learn(bytes: Buffer, start: number, end: number, delta: Delta): void {
-    const { content } = delta
-    if (content === undefined) return
-    const { reasoning, refusal, toolCalls, logprobs, extra } = delta
-    if ([reasoning, refusal, toolCalls, logprobs, extra].some(field => field !== undefined)) return
-    const frame = bytes.subarray(start, end)
-    const key = frame.indexOf(CONTENT_KEY)
+    const { content, reasoning, refusal, toolCalls, logprobs, extra } = delta
+    if (content === undefined || reasoning !== undefined || refusal !== undefined || toolCalls !== undefined) return
+    if (logprobs !== undefined || extra !== undefined) return
+    const key = bytes.indexOf(CONTENT_KEY, start)
+    if (key === -1 || key >= end) return
     // With two keys of that name it would not be clear which one was read.
-    if (key === -1 || frame.indexOf(CONTENT_KEY, key + 1) !== -1) return
-    const open = frame.indexOf(QUOTE, key + CONTENT_KEY.length)
-    const text = Buffer.from(JSON.stringify(content))
-    if (open === -1 || frame.compare(text, 0, text.length, open, open + text.length) !== 0) return
-    // Copies: the stream's buffers are not kept alive by what was learned from them.
-    this.#head = viewOf(Buffer.from(frame.subarray(0, open + 1)))
-    this.#tail = viewOf(Buffer.from(frame.subarray(open + text.length - 1)))
+    const second = bytes.indexOf(CONTENT_KEY, key + 1)
+    if (second !== -1 && second < end) return
+    const open = bytes.indexOf(QUOTE, key + CONTENT_KEY.length)
+    const close = open === -1 ? -1 : bytes.indexOf(QUOTE, open + 1)
+    // Not the text that was read: it has escapes, or there is something between the key and the quote.
+    if (close === -1 || close >= end || bytes.toString('utf8', open + 1, close) !== content) return
+    // A copy: the stream's buffers are not kept alive by what was learned from them.
+    this.#learned = viewOf(Buffer.from(bytes.subarray(start, end)))
+    this.#headLength = open + 1 - start
+    this.#tailStart = close - start
+    this.#tailLength = end - close
     this.choice = delta.choice
   }
 
@@ -53,16 +59,15 @@ export class RepeatedFrame {
    * its text is empty, or when it has escapes, and then nothing was taken.
    */
   take(bytes: Buffer, start: number, end: number): number {
-    const head = this.#head
-    const tail = this.#tail
-    const textStart = start + head.byteLength
-    const textEnd = end - tail.byteLength
-    if (head.byteLength === 0 || textEnd <= textStart) return 0
+    const textStart = start + this.#headLength
+    const textEnd = end - this.#tailLength
+    if (this.#headLength === 0 || textEnd <= textStart) return 0
     if (bytes !== this.#bytes) {
       this.#bytes = bytes
       this.#view = viewOf(bytes)
     }
-    if (!equalAt(this.#view, textEnd, tail) || !equalAt(this.#view, start, head)) return 0
+    if (!equalAt(this.#view, textEnd, this.#learned, this.#tailStart, this.#tailLength)) return 0
+    if (!equalAt(this.#view, start, this.#learned, 0, this.#headLength)) return 0
     let ascii = true
     for (let at = textStart; at < textEnd; at++) {
       const byte = bytes[at] as number
@@ -105,13 +110,12 @@ function viewOf(bytes: Buffer): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 }
 
-/** Whether `view` has the bytes of `part` at `at`; it must be long enough. */
-function equalAt(view: DataView, at: number, part: DataView): boolean {
-  const length = part.byteLength
+/** Whether `view` has at `at` the `length` bytes that `part` has at `from`; both must be long enough. */
+function equalAt(view: DataView, at: number, part: DataView, from: number, length: number): boolean {
   let offset = 0
   for (; offset + 4 <= length; offset += 4) {
-    if (view.getInt32(at + offset, true) !== part.getInt32(offset, true)) return false
+    if (view.getInt32(at + offset, true) !== part.getInt32(from + offset, true)) return false
   }
-  for (; offset < length; offset++) if (view.getUint8(at + offset) !== part.getUint8(offset)) return false
+  for (; offset < length; offset++) if (view.getUint8(at + offset) !== part.getUint8(from + offset)) return false
   return true
 }
