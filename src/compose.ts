@@ -54,6 +54,9 @@ const ENGINE_GRACE_MS = 1000
 const OFFERED_PRICE = 'price_file_'
 const NANODOLLARS_PER_DOLLAR = 1e9
 
+/** How often old months are looked for. */
+const CLOSE_MONTHS_EVERY_MS = 6 * 3_600_000
+
 /** The store with the control plane's models in it. */
 type HeadraceStore = Store<StoredModel>
 
@@ -199,6 +202,8 @@ export async function serve(config: Config, hooks: ServeHooks): Promise<RunningS
     })
     const ticking = setInterval(() => pipeline.tick(), TICK_MS)
     undo.push(() => clearInterval(ticking))
+
+    undo.push(closeOldMonths(config, store, log))
 
     const urls: string[] = []
     const control = createControlApp({
@@ -488,6 +493,25 @@ function offerFiles(engine: EngineUpstream, config: Config, targets: readonly Ta
           : config.engine.contextTokens,
     })
   }
+}
+
+/** Drops the usage rows of months that the operator no longer keeps, now and every some hours. Answers what ends it. */
+function closeOldMonths(config: Config, store: HeadraceStore, log: Logger): () => void {
+  const kept = config.money.usageMonthsKept
+  if (kept === 'all') return () => undefined
+  const close = async () => {
+    const now = new Date()
+    const beforeMs = Date.UTC(now.getUTCFullYear(), now.getUTCMonth() - kept)
+    try {
+      const months = await store.closeMonths(beforeMs, now.getTime())
+      if (months.length > 0) log.info({ months }, 'the usage rows of old months were dropped, their sums stay')
+    } catch (error) {
+      log.error({ err: error }, 'old months could not be closed')
+    }
+  }
+  void close()
+  const timer = setInterval(close, CLOSE_MONTHS_EVERY_MS)
+  return () => clearInterval(timer)
 }
 
 async function warmDefault(

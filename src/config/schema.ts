@@ -278,6 +278,15 @@ const money = z.strictObject({
         allowed: 'a decimal such as "5.00", 0 or more, at most 9 places',
       }),
     ),
+  usageMonthsKept: z
+    .union([z.literal('all'), z.int().min(1).max(1_200)])
+    .default('all')
+    .meta(
+      about(
+        'Past months (UTC) whose usage rows are kept, beside the running one; older ones are dropped whole, and their hourly sums and charges stay.',
+        { unit: 'months' },
+      ),
+    ),
 })
 
 const engine = z.strictObject({
@@ -374,7 +383,7 @@ export const configSchema = z.strictObject({
       about('Folder of the database, keys, models and sockets of one installation.', { path: true, allowed: 'a path' }),
     ),
   server: server.prefault({}).meta(about('Where and how the API is served.')),
-  money: money.prefault({}).meta(about('Credit.')),
+  money: money.prefault({}).meta(about('Credit, and the records of charges.')),
   engine: engine.prefault({}).meta(about('The embedded engine (llama.cpp).')),
   models: models.prefault({}).meta(about('Which models are there from the start.')),
   upstreams: z

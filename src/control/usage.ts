@@ -3,7 +3,17 @@ import { ApiError } from '../errors.ts'
 import type { Settlement, Transfer } from '../ledger/journal.ts'
 import { formatDollars } from '../ledger/money.ts'
 import { answers, type Control, type ControlApp } from './control-context.ts'
-import { DollarsOut, decodeCursor, encodeCursor, formatTime, listOf, PageQuery, TimeIn, TimeOut } from './fields.ts'
+import {
+  DollarsOut,
+  decodeCursor,
+  encodeCursor,
+  formatDollarsOrNull,
+  formatTime,
+  listOf,
+  PageQuery,
+  TimeIn,
+  TimeOut,
+} from './fields.ts'
 import type { UsageFilter } from './ports.ts'
 import { PriceBody, priceBody } from './prices.ts'
 import { chargeArithmetic } from './story.ts'
@@ -45,7 +55,15 @@ export const UsageBody = z
         reasoning_source: Source,
       })
       .openapi('Usage', { description: 'Each count was reported by the upstream, counted by us, or is absent.' }),
+    service_tier: z.enum(['standard', 'priority', 'flex', 'batch']).openapi({ description: 'What it was served at.' }),
+    end_user: z
+      .string()
+      .nullable()
+      .openapi({ description: 'safety_identifier, user or metadata.user_id of the request.' }),
     price: z.string().openapi({ description: 'Id of the price row that was charged.' }),
+    cost: DollarsOut.nullable().openapi({
+      description: 'What the upstream takes from the operator; null when not known.',
+    }),
     charge: DollarsOut,
     overrun: DollarsOut.openapi({ description: 'Work beyond the hold, which the operator bears.' }),
     held: DollarsOut.openapi({ description: 'The hold at its largest.' }),
@@ -82,7 +100,7 @@ const TransferBody = z
     debit: z.string(),
     credit: z.string(),
     amount: DollarsOut,
-    kind: z.enum(['credit', 'charge', 'overrun']),
+    kind: z.enum(['credit', 'charge', 'overrun', 'closing']),
     request: z.string().nullable(),
     at: TimeOut,
     memo: z.string().nullable(),
@@ -239,7 +257,10 @@ function usageBody(row: Settlement): z.infer<typeof UsageBody> {
       reasoning_tokens: usage.reasoningTokens,
       reasoning_source: usage.reasoningSource,
     },
+    service_tier: row.serviceTier,
+    end_user: row.endUserId,
     price: row.priceId,
+    cost: formatDollarsOrNull(row.costNanodollars),
     charge: formatDollars(row.chargeNanodollars),
     overrun: formatDollars(row.overrunNanodollars),
     held: formatDollars(row.heldNanodollars),

@@ -8,7 +8,7 @@ import type { InferenceRequest } from '../inference/request.ts'
 import type { Model, Price, Snapshot } from '../inference/snapshot.ts'
 import type { Usage } from '../inference/usage.ts'
 import type { Books } from '../ledger/books.ts'
-import { type Ending, type Journal, JournalRefusal } from '../ledger/journal.ts'
+import { type Ending, type Journal, JournalRefusal, type Settlement } from '../ledger/journal.ts'
 import type { ProtocolCodec } from '../protocols/protocol.ts'
 import { type Placement, place } from '../router/place.ts'
 import { type Charge, charge } from '../settlement/charge.ts'
@@ -288,7 +288,7 @@ export class Pipeline {
       ticket.quote.price,
       ticket.hold.amountNanodollars,
     )
-    const settlement = {
+    const settlement: Settlement = {
       requestId: request.id,
       orgId: caller.org.id,
       keyId: caller.key.id,
@@ -298,11 +298,14 @@ export class Pipeline {
       upstreamId: served.upstreamId,
       attempts: served.attempts,
       ending,
+      serviceTier: 'standard',
+      endUserId: request.endUserId ?? null,
       usage,
       priceId: ticket.quote.price.id,
       chargeNanodollars: owed.chargeNanodollars,
       overrunNanodollars: owed.overrunNanodollars,
       heldNanodollars: ticket.hold.peakNanodollars,
+      costNanodollars: null,
       admittedMs: run.admittedMs,
       settledMs: clock.nowMs(),
       ttftMs: relay.firstTokenMs === null ? null : relay.firstTokenMs - run.receivedMs,

@@ -101,6 +101,8 @@ export interface InferenceRequest {
   readonly outputTokensMax?: number
   /** Opaque hint that requests sharing it share a prefix (`prompt_cache_key`, else `user`). */
   readonly cacheKey?: string
+  /** The customer's own name for whom it is made (`safety_identifier`, `user`, `metadata.user_id`), at most 128 characters. */
+  readonly endUserId?: string
   /** The client's JSON body as parsed, for upstreams that speak the same protocol: unknown fields survive the trip. */
   readonly body: JsonObject
   /** Safe upper bound of the input tokens, from the bytes: no tokenizer makes more tokens than bytes plus template overhead. */

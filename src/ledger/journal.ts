@@ -1,4 +1,5 @@
 import type { Protocol } from '../inference/request.ts'
+import type { ServiceTier } from '../inference/service-tier.ts'
 import type { Usage } from '../inference/usage.ts'
 import type { AccountId } from './account.ts'
 
@@ -19,16 +20,17 @@ export interface Transfer {
   readonly credit: AccountId
   /** Nanodollars, above zero. */
   readonly amountNanodollars: bigint
-  readonly kind: 'credit' | 'charge' | 'overrun'
+  /** `closing` carries over what all charges of a month were, once its usage rows were dropped. */
+  readonly kind: 'credit' | 'charge' | 'overrun' | 'closing'
   readonly requestId: string | null
   readonly atMs: number
   readonly memo: string | null
 }
 
 /**
- * The end of one request's hold: what was used and what it was charged. The store derives the transfers
- * (`<requestId>:charge` from the org to revenue, `<requestId>:overrun` from overrun to revenue), the usage row and
- * the hourly rollup from it, in one database transaction. A second settlement of the same request is a no-op.
+ * The end of one request's hold: what was used and what it was charged. It is at once the transfer of its charge
+ * (`<requestId>:charge`, from the org to revenue) and of its overrun (`<requestId>:overrun`, from overrun to revenue); the store keeps
+ * it, the balances and the hourly sums in one database transaction. A second settlement of the same request is a no-op.
  */
 export interface Settlement {
   readonly requestId: string
@@ -42,6 +44,10 @@ export interface Settlement {
   /** Attempts made. */
   readonly attempts: number
   readonly ending: Ending
+  /** What it was really served at, which may be another tier than was asked for. */
+  readonly serviceTier: ServiceTier
+  /** The customer's own name for whom the request was made (`safety_identifier`, `user`); null when it said none. */
+  readonly endUserId: string | null
   readonly usage: Usage
   readonly priceId: string
   /** Charged to the org, 0 or more. */
@@ -50,6 +56,8 @@ export interface Settlement {
   readonly overrunNanodollars: bigint
   /** The hold at its largest. */
   readonly heldNanodollars: bigint
+  /** What the upstream takes from us for it; null when that is not known. */
+  readonly costNanodollars: bigint | null
   readonly admittedMs: number
   readonly settledMs: number
   /** Request received to first output token, milliseconds; null when there was none. */

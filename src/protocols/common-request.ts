@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import type { JsonObject, Sampling } from '../inference/request.ts'
 import { isObject } from '../wire/json-object.ts'
 import {
@@ -18,6 +19,8 @@ const STOP_SEQUENCES_MAX = 16
 /** Our bound on `n`, as OpenAI's. */
 const CHOICES_MAX = 128
 const LOGIT_BIAS_MAX = 1024
+/** OpenAI's bound on `safety_identifier` is 64. */
+const END_USER_CHARS_MAX = 128
 
 /** The fields that chat and text completions share. */
 export function decodeCommon(body: JsonObject) {
@@ -31,7 +34,20 @@ export function decodeCommon(body: JsonObject) {
       optionalBoolean(streamOptions, 'include_usage', 'stream_options.include_usage') !== false,
     n: optionalInteger(body, 'n', 1, CHOICES_MAX) ?? 1,
     cacheKey: optionalString(body, 'prompt_cache_key') ?? optionalString(body, 'user'),
+    endUserId: decodeEndUser(body),
   }
+}
+
+/** Whom the request was made for: `safety_identifier`, its older name `user`, or `metadata.user_id`. */
+function decodeEndUser(body: JsonObject): string | undefined {
+  const metadata = isObject(body.metadata) ? body.metadata.user_id : undefined
+  const id =
+    optionalString(body, 'safety_identifier') ??
+    optionalString(body, 'user') ??
+    (typeof metadata === 'string' ? metadata : undefined)
+  if (id === undefined || id === '') return undefined
+  // Longer ones are no names; their hash stands for them, so that no client stores texts of its own with us.
+  return id.length <= END_USER_CHARS_MAX ? id : `sha256:${createHash('sha256').update(id).digest('hex')}`
 }
 
 /** Sampling options with the bounds of OpenAI's and DeepInfra's specifications. */

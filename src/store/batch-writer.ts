@@ -1,10 +1,12 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import { OVERRUN, orgAccount, REVENUE } from '../ledger/account.ts'
+import { closeMonths } from './close-months.ts'
 import type { Batch, RefusedSettlement } from './messages.ts'
 import type { Names } from './names.ts'
 import { StoreRefused } from './refusal.ts'
-import { ADMISSION_CELLS, type Cell, SETTLEMENT_CELLS } from './settlement-row.ts'
+import { ADMISSION_CELLS, CELL, type Cell, endingOf, SETTLEMENT_CELLS } from './settlement-row.ts'
 import { isRefusal } from './sqlite-failure.ts'
+import { USAGE_COLUMNS, UsageWriter } from './usage-partitions.ts'
 
 const HOUR_MS = 3_600_000
 /**
@@ -24,14 +26,15 @@ interface Rollup {
 }
 
 /**
- * Writes batches of settlements, each batch in one transaction: the usage row and the transfers of each request, and per batch, not
- * per request, the balances and the hourly sums that they change.
+ * Writes batches of settlements, each batch in one transaction: the usage row of each request, and per batch, not per request, the
+ * balances and the hourly sums that they change.
  */
 export class BatchWriter {
   readonly #database: DatabaseSync
   readonly #names: Names
-  readonly #insertUsage: StatementSync
-  readonly #insertTransfer: StatementSync
+  readonly #usage: UsageWriter
+  /** The columns of the row being written. */
+  readonly #row: (Cell | bigint)[] = Array(USAGE_COLUMNS).fill(null)
   readonly #addBalance: StatementSync
   readonly #addSpent: StatementSync
   readonly #addRollup: StatementSync
@@ -42,11 +45,7 @@ export class BatchWriter {
     this.#database = database
     this.#names = names
     const marks = (count: number) => Array(count).fill('?').join(', ')
-    // Not INSERT OR IGNORE: that would also pass over a row that breaks a CHECK, and report it as written.
-    this.#insertUsage = database.prepare(
-      `INSERT INTO usage VALUES (${marks(SETTLEMENT_CELLS)}) ON CONFLICT (request_id) DO NOTHING`,
-    )
-    this.#insertTransfer = database.prepare(`INSERT INTO transfers VALUES (${marks(8)})`)
+    this.#usage = new UsageWriter(database)
     this.#addBalance = database.prepare(
       'INSERT INTO balances VALUES (?, ?) ON CONFLICT DO UPDATE SET nanodollars = nanodollars + excluded.nanodollars',
     )
@@ -80,6 +79,15 @@ export class BatchWriter {
     return refused
   }
 
+  /** Drops the usage rows of the months that ended at the latest at `beforeMs`; see `close-months.ts`. */
+  closeMonths(beforeMs: number, nowMs: number): readonly string[] {
+    try {
+      return closeMonths(this.#database, this.#names, beforeMs, nowMs)
+    } finally {
+      this.#usage.forget()
+    }
+  }
+
   #transaction(batch: Batch, refused: RefusedSettlement[] | null): void {
     this.#database.exec('BEGIN IMMEDIATE')
     try {
@@ -90,30 +98,34 @@ export class BatchWriter {
     } catch (error) {
       // A full disk has rolled back by itself, and then there is nothing left to roll back.
       if (this.#database.isTransaction) this.#database.exec('ROLLBACK')
-      this.#names.forget()
+      this.#forget()
       throw error
     }
   }
 
+  // What was made in a transaction that was rolled back is not on disk.
+  #forget(): void {
+    this.#names.forget()
+    this.#usage.forget()
+  }
+
   #settlements(cells: readonly Cell[], refused: RefusedSettlement[] | null): void {
     let sums = new Sums()
-    const row: Cell[] = Array(SETTLEMENT_CELLS).fill(null)
     for (let at = 0; at < cells.length; at += SETTLEMENT_CELLS) {
-      for (let i = 0; i < SETTLEMENT_CELLS; i++) row[i] = cells[at + i] as Cell
       if (refused === null) {
-        this.#settlement(row, sums)
+        this.#settlement(cells, at, sums)
         continue
       }
       this.#database.exec('SAVEPOINT settlement')
       try {
         sums = new Sums()
-        this.#settlement(row, sums)
+        this.#settlement(cells, at, sums)
         // With its sums, since those too can be beyond what a column holds.
         this.#write(sums)
       } catch (error) {
         if (!isRefusal(error)) throw error
         this.#database.exec('ROLLBACK TO settlement')
-        this.#names.forget()
+        this.#forget()
         refused.push({ at: at / SETTLEMENT_CELLS, reason: (error as Error).message })
       }
       this.#database.exec('RELEASE settlement')
@@ -129,47 +141,50 @@ export class BatchWriter {
     }
   }
 
-  // Writes the rows of one settlement, then adds it to the sums; a second settlement of a request changes nothing at all.
-  #settlement(row: Cell[], sums: Sums): void {
+  // Writes the row of one settlement, then adds it to the sums; a second settlement of a request changes nothing at all.
+  #settlement(cells: readonly Cell[], at: number, sums: Sums): void {
     const names = this.#names
-    const requestId = row[0] as string
-    const account = names.number(orgAccount(row[1] as string))
-    const org = names.number(row[1] as string)
-    const key = names.number(row[2] as string)
-    const model = names.number(row[3] as string)
-    const upstream = names.number(row[6] as string)
-    const price = names.number(row[19] as string)
-    const charge = BigInt(row[20] as string)
-    const overrun = BigInt(row[21] as string)
-    const settledMs = row[24] as number
-    if ((row[9] as number) > TOKENS_MAX || (row[15] as number) > TOKENS_MAX)
+    const text = (cell: number) => cells[at + cell] as string
+    const count = (cell: number) => cells[at + cell] as number
+    const requestId = text(CELL.requestId)
+    const account = names.number(orgAccount(text(CELL.orgId)))
+    const org = names.number(text(CELL.orgId))
+    const key = names.number(text(CELL.keyId))
+    const model = names.number(text(CELL.modelId))
+    const upstream = names.number(text(CELL.upstreamId))
+    const price = names.number(text(CELL.priceId))
+    const endUser = cells[at + CELL.endUserId] as string | null
+    const input = count(CELL.input)
+    const output = count(CELL.output)
+    const charge = BigInt(cells[at + CELL.charge] as string | number)
+    const overrun = BigInt(cells[at + CELL.overrun] as string | number)
+    const settledMs = count(CELL.settledMs)
+    if (input > TOKENS_MAX || output > TOKENS_MAX)
       throw new StoreRefused(`${requestId} counts more than ${TOKENS_MAX} tokens, which no request has.`)
     if (overrun > OVERRUN_NANODOLLARS_MAX)
       throw new StoreRefused(`${requestId} overran its hold by ${overrun} n$, more than a million dollars.`)
-    row[1] = org
-    row[2] = key
-    row[3] = model
-    row[6] = upstream
-    row[19] = price
-    if (this.#insertUsage.run(...row).changes === 0) return
-    const revenue = names.number(REVENUE)
+    const row = this.#row
+    row[0] = requestId
+    row[1] = account
+    row[2] = org
+    row[3] = key
+    row[4] = model
+    row[5] = upstream
+    row[6] = price
+    row[7] = endUser === null ? null : names.number(endUser)
+    for (let i = CELL.facts; i < SETTLEMENT_CELLS; i++) row[i + 1] = cells[at + i] as Cell
+    if (!this.#usage.insert(row, count(CELL.admittedMs), settledMs)) return
+    if (overrun > 0n) sums.move(names.number(OVERRUN), names.number(REVENUE), overrun)
     if (charge > 0n) {
-      this.#insertTransfer.run(`${requestId}:charge`, account, revenue, charge, 'charge', requestId, settledMs, null)
-    }
-    if (overrun > 0n) {
-      const payer = names.number(OVERRUN)
-      this.#insertTransfer.run(`${requestId}:overrun`, payer, revenue, overrun, 'overrun', requestId, settledMs, null)
-      sums.move(payer, revenue, overrun)
-    }
-    if (charge > 0n) {
-      sums.move(account, revenue, charge)
+      sums.move(account, names.number(REVENUE), charge)
       add(sums.spent, key, charge)
     }
-    const rollup = sums.rollup([Math.floor(settledMs / HOUR_MS), org, key, model, upstream, price, row[8] as string])
+    const hour = Math.floor(settledMs / HOUR_MS)
+    const rollup = sums.rollup(hour, org, key, model, upstream, price, endingOf(count(CELL.facts)))
     rollup.requests++
-    rollup.input += row[9] as number
-    rollup.cached += row[11] as number
-    rollup.output += row[15] as number
+    rollup.input += input
+    rollup.cached += count(CELL.cached)
+    rollup.output += output
     rollup.charge += charge
   }
 
@@ -190,11 +205,26 @@ class Sums {
     add(this.balances, credit, amount)
   }
 
-  rollup(key: Rollup['key']): Rollup {
-    const id = key.join(' ')
+  rollup(
+    hour: number,
+    org: number,
+    key: number,
+    model: number,
+    upstream: number,
+    price: number,
+    ending: string,
+  ): Rollup {
+    const id = `${hour} ${key} ${model} ${upstream} ${price} ${ending} ${org}`
     let rollup = this.rollups.get(id)
     if (rollup === undefined) {
-      rollup = { key, requests: 0, input: 0, cached: 0, output: 0, charge: 0n }
+      rollup = {
+        key: [hour, org, key, model, upstream, price, ending],
+        requests: 0,
+        input: 0,
+        cached: 0,
+        output: 0,
+        charge: 0n,
+      }
       this.rollups.set(id, rollup)
     }
     return rollup

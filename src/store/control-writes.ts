@@ -102,7 +102,7 @@ export class ControlWrites {
       const debit = this.#names.number(transfer.debit)
       const credit = this.#names.number(transfer.credit)
       const { changes } = this.#run(
-        'INSERT INTO transfers VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING',
+        'INSERT INTO posted_transfers VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING',
         transfer.id,
         debit,
         credit,

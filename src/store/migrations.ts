@@ -1,7 +1,12 @@
+import type { DatabaseSync } from 'node:sqlite'
+import { moveUsageByMonth } from './move-usage-by-month.ts'
+
 /** One step of the schema. Steps are numbered from 1, run in order, forward only, each in a transaction. */
 export interface Migration {
   readonly name: string
   readonly sql: string
+  /** What SQL alone cannot say; runs after it, in the same transaction. */
+  readonly run?: (database: DatabaseSync) => void
 }
 
 /**
@@ -80,5 +85,29 @@ export const MIGRATIONS: readonly Migration[] = [
       CREATE INDEX usage_by_key ON usage (key, request_id);
       CREATE INDEX api_keys_by_org ON api_keys (org_id);
     `,
+  },
+  {
+    name: 'usage by month, which is also the transfer of its charge',
+    sql: `
+      ALTER TABLE usage RENAME TO old_usage;
+      ALTER TABLE transfers RENAME TO old_transfers;
+      DROP TRIGGER transfers_no_update; DROP TRIGGER transfers_no_delete; DROP INDEX transfers_credit;
+      DROP TRIGGER usage_no_update; DROP TRIGGER usage_no_delete; DROP INDEX usage_by_time; DROP INDEX usage_by_key;
+      CREATE TABLE posted_transfers (
+        id TEXT PRIMARY KEY, debit INTEGER NOT NULL, credit INTEGER NOT NULL CHECK (credit <> debit),
+        nanodollars INTEGER NOT NULL CHECK (nanodollars > 0), kind TEXT NOT NULL, request_id TEXT, at_ms INTEGER NOT NULL, memo TEXT
+      ) STRICT, WITHOUT ROWID;
+      INSERT INTO posted_transfers SELECT * FROM old_transfers WHERE kind = 'credit';
+      CREATE INDEX posted_transfers_credit ON posted_transfers (credit, at_ms);
+      CREATE INDEX posted_transfers_debit ON posted_transfers (debit, at_ms);
+      CREATE TABLE closed_months (
+        name TEXT PRIMARY KEY, from_hour INTEGER NOT NULL, to_hour INTEGER NOT NULL, requests INTEGER NOT NULL, closed_ms INTEGER NOT NULL
+      ) STRICT, WITHOUT ROWID;
+      CREATE TRIGGER posted_transfers_no_update BEFORE UPDATE ON posted_transfers
+        BEGIN SELECT RAISE(ABORT, 'transfers are never changed'); END;
+      CREATE TRIGGER posted_transfers_no_delete BEFORE DELETE ON posted_transfers
+        BEGIN SELECT RAISE(ABORT, 'transfers are never deleted'); END;
+    `,
+    run: moveUsageByMonth,
   },
 ]

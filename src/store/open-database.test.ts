@@ -108,10 +108,10 @@ test('rows of the books can be added, and not changed or removed', () =>
     await store.close()
     const database = new DatabaseSync(path)
     for (const sql of [
-      'UPDATE transfers SET nanodollars = 1',
-      'DELETE FROM transfers',
-      'UPDATE usage SET charge = 0',
-      'DELETE FROM usage',
+      'UPDATE posted_transfers SET nanodollars = 1',
+      'DELETE FROM posted_transfers',
+      'UPDATE usage_2026_01 SET charge = 0',
+      'DELETE FROM usage_2026_01',
       'UPDATE prices SET input_picodollars = 0',
       'UPDATE prices SET to_ms = 5; UPDATE prices SET to_ms = 6',
       'DELETE FROM prices',

@@ -49,10 +49,12 @@ export function migrate(database: DatabaseSync, path: string, migrations: readon
   }
   if (version === migrations.length) return
   if (version > 0) backUp(database, `${path}.before-${version + 1}`)
-  for (const [i, { name, sql }] of migrations.entries()) {
+  for (const [i, { name, sql, run }] of migrations.entries()) {
     if (i < version) continue
     try {
-      database.exec(`BEGIN IMMEDIATE; ${sql}; PRAGMA user_version = ${i + 1}; COMMIT`)
+      database.exec(`BEGIN IMMEDIATE; ${sql}`)
+      run?.(database)
+      database.exec(`PRAGMA user_version = ${i + 1}; COMMIT`)
     } catch (cause) {
       if (database.isTransaction) database.exec('ROLLBACK')
       throw new Error(

@@ -21,9 +21,9 @@ type Row = Record<string, unknown>
 
 const HOUR_MS = 3_600_000
 const SETTLEMENT = `
-  SELECT u.*, o.name AS org, k.name AS key, m.name AS model, up.name AS upstream, p.name AS price FROM usage u
+  SELECT u.*, o.name AS org, k.name AS key, m.name AS model, up.name AS upstream, p.name AS price, e.name AS end_user FROM usage u
   JOIN names o ON o.n = u.org JOIN names k ON k.n = u.key JOIN names m ON m.n = u.model
-  JOIN names up ON up.n = u.upstream JOIN names p ON p.n = u.price`
+  JOIN names up ON up.n = u.upstream JOIN names p ON p.n = u.price LEFT JOIN names e ON e.n = u.end_user`
 
 /** What the server needs to know at its start. */
 export function loadState(database: DatabaseSync): {
@@ -162,7 +162,7 @@ export function creditedTotal(database: DatabaseSync, orgId: string): bigint {
   // Summed here: what was ever credited can exceed 64 bits, although no balance does.
   return all(
     database,
-    `SELECT nanodollars FROM transfers WHERE kind = 'credit' AND credit = (SELECT n FROM names WHERE name = ?)`,
+    `SELECT nanodollars FROM posted_transfers WHERE kind = 'credit' AND credit = (SELECT n FROM names WHERE name = ?)`,
     `org:${orgId}`,
   ).reduce((sum, row) => sum + (row.nanodollars as bigint), 0n)
 }
@@ -178,14 +178,12 @@ const TRANSFER =
 
 /** The transfers of a request. */
 export function transfersOf(database: DatabaseSync, filter: { requestId: string }): Transfer[] {
-  // The ids are known, which spares an index over millions of rows.
-  const ids = ['charge', 'overrun'].map(kind => `${filter.requestId}:${kind}`)
-  return all(database, `${TRANSFER} WHERE t.id IN (?, ?) ORDER BY t.id`, ...ids).map(asTransfer)
+  return all(database, `${TRANSFER} WHERE t.request_id = ? ORDER BY t.id`, filter.requestId).map(asTransfer)
 }
 
-/** One transfer; null when there is none of that id. */
+/** One transfer that was posted by itself, not a charge; null when there is none of that id. */
 export function transferOf(database: DatabaseSync, id: string): Transfer | null {
-  const [row] = all(database, `${TRANSFER} WHERE t.id = ?`, id)
+  const [row] = all(database, `${TRANSFER.replace('transfers', 'posted_transfers')} WHERE t.id = ?`, id)
   return row === undefined ? null : asTransfer(row)
 }
 

@@ -11,6 +11,7 @@ import type { Settlement } from '../ledger/journal.ts'
 import { createIdMaker } from '../std/request-id.ts'
 import { openForWriting } from './open-database.ts'
 import { openStore } from './store.ts'
+import { createPartition, monthOf, USAGE_COLUMNS } from './usage-partitions.ts'
 
 const small = process.argv.includes('--small')
 const ROUNDS = small ? 1 : 5
@@ -34,11 +35,14 @@ function settlement(): Settlement {
     upstreamId: 'mock',
     attempts: 1,
     ending: 'completed',
+    serviceTier: 'standard',
+    endUserId: null,
     usage: { ...USAGE_ABSENT, inputTokens: 20, inputSource: 'reported', outputTokens: 16, outputSource: 'reported' },
     priceId: 'price_bench',
     chargeNanodollars: CHARGE,
     overrunNanodollars: 0n,
     heldNanodollars: 100_000n,
+    costNanodollars: null,
     admittedMs: Date.now(),
     settledMs: Date.now(),
     ttftMs: 1.5,
@@ -81,8 +85,9 @@ function bareLoop(round: number): Promise<Result> {
     database.prepare(
       `INSERT INTO ${table} VALUES (${marks(count)}) ON CONFLICT DO UPDATE SET ${sum} = ${sum} + excluded.${sum}`,
     )
-  const usage = database.prepare(`INSERT INTO usage VALUES (${marks(27)})`)
-  const transfer = database.prepare(`INSERT INTO transfers VALUES (${marks(8)})`)
+  const month = monthOf(Date.now())
+  createPartition(database, month)
+  const usage = database.prepare(`INSERT INTO usage_${month.name} VALUES (${marks(USAGE_COLUMNS)})`)
   const balance = upsert('balances', 2, 'nanodollars')
   const spent = upsert('key_spent', 2, 'nanodollars')
   const rollup = upsert('rollups', 12, 'charge')
@@ -95,10 +100,29 @@ function bareLoop(round: number): Promise<Result> {
       for (let i = 0; i < BATCH; i++) {
         const id = newId('req_')
         usage.run(
-          ...[id, 3, 4, 5, 0, 0, 6, 1, 'completed', 20, 1, 0, 0, 0, 0, 16, 1, 0, 0, 7],
-          ...[CHARGE, 0, 100_000, nowMs, nowMs, 1500, 2500],
+          id,
+          1,
+          3,
+          4,
+          5,
+          6,
+          7,
+          null,
+          4194369,
+          20,
+          0,
+          0,
+          16,
+          0,
+          CHARGE,
+          0,
+          100_000,
+          null,
+          nowMs,
+          nowMs,
+          1500,
+          2500,
         )
-        transfer.run(`${id}:charge`, 1, 2, CHARGE, 'charge', id, nowMs, null)
       }
       balance.run(1, -batchCharge)
       balance.run(2, batchCharge)

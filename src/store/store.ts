@@ -231,6 +231,14 @@ export class Store<Model extends StoredDocument = StoredDocument> implements Jou
     return this.#writer.call('setPrice', price)
   }
 
+  /**
+   * Drops the usage rows of the months that ended at the latest at `beforeMs`; their charges are carried over, their hourly sums stay.
+   * Answers the months dropped.
+   */
+  closeMonths(beforeMs: number, nowMs: number): Promise<readonly string[]> {
+    return this.#writer.call('closeMonths', beforeMs, nowMs)
+  }
+
   async usageByRequest(requestId: string): Promise<Settlement | null> {
     return (await this.#reads()).call('usageByRequest', requestId)
   }

@@ -34,6 +34,8 @@ export function settlement(requestId: string, changes: Partial<Settlement> = {})
     upstreamId: 'engine',
     attempts: 1,
     ending: 'completed',
+    serviceTier: 'standard',
+    endUserId: null,
     usage: {
       ...USAGE_ABSENT,
       inputTokens: 100,
@@ -47,6 +49,7 @@ export function settlement(requestId: string, changes: Partial<Settlement> = {})
     chargeNanodollars: CHARGE,
     overrunNanodollars: 0n,
     heldNanodollars: 200_000n,
+    costNanodollars: null,
     admittedMs: NOW_MS - 250,
     settledMs: NOW_MS,
     ttftMs: 12.5,

@@ -7,6 +7,8 @@ import { addCredit, CHARGE, settlement, setUp, withPath } from './testing.ts'
 import { verify } from './verify.ts'
 
 const REVENUE = "(SELECT n FROM names WHERE name = 'operator:revenue')"
+/** The partition in which `settlement` settles. */
+const ROWS = 'usage_2026_01'
 const ORG = "(SELECT n FROM names WHERE name = 'org:org_a')"
 
 /** What somebody did to sound books, and what the check has to say of it. */
@@ -30,32 +32,25 @@ const CORRUPTIONS: readonly (readonly [what: string, sql: string, ...found: RegE
     /^All balances/,
   ],
   [
-    'a charge’s transfer is gone',
-    "DELETE FROM transfers WHERE id = 'req_1:charge'",
-    /^The balance of operator:revenue/,
-    /^The balance of org:org_a/,
-    /^Request req_1 was charged 100000 n\$, its transfer says 0 n\$\.$/,
-  ],
-  [
-    'an overrun’s transfer is gone',
-    "DELETE FROM transfers WHERE id = 'req_3:overrun'",
-    /^The balance of operator:overrun/,
-    /^The balance of operator:revenue/,
-    /^Request req_3 overran its hold by 30000 n\$, its transfer says 0 n\$\.$/,
-  ],
-  [
     'a transfer came from nowhere',
-    `INSERT INTO transfers VALUES ('req_9:charge', ${ORG}, ${REVENUE}, 7, 'charge', 'req_9', 0, NULL)`,
+    `INSERT INTO posted_transfers VALUES ('req_9:charge', ${ORG}, ${REVENUE}, 7, 'charge', 'req_9', 0, NULL)`,
     /^The balance of operator:revenue/,
     /^The balance of org:org_a/,
-    /^Transfer req_9:charge belongs to no settled request\.$/,
+    /^Transfer req_9:charge is a charge from org:org_a to operator:revenue, which no charge is\.$/,
   ],
   [
     'a charge went to another org',
-    "UPDATE transfers SET debit = (SELECT n FROM names WHERE name = 'org:org_b') WHERE id = 'req_1:charge'",
+    `UPDATE ${ROWS} SET account = (SELECT n FROM names WHERE name = 'org:org_b') WHERE request_id = 'req_1'`,
     /^The balance of org:org_a/,
     /^The balance of org:org_b/,
     /^Request req_1 was charged to another org than its own\.$/,
+  ],
+  [
+    'a row lies in a month in which it did not settle',
+    `UPDATE ${ROWS} SET settled_ms = settled_ms + 86400000 WHERE request_id = 'req_1'`,
+    /^Request req_1 is in the rows of the month 2026_01, in which it did not settle\.$/,
+    /^The sums of the hour 2026-01-31T12:00Z say/,
+    /^The sums of the hour 2026-02-01T12:00Z say/,
   ],
   [
     'a key went to another org',
@@ -66,35 +61,37 @@ const CORRUPTIONS: readonly (readonly [what: string, sql: string, ...found: RegE
   ],
   [
     'credit came out of revenue',
-    `UPDATE transfers SET debit = ${REVENUE} WHERE id = 'credit_org_b'`,
+    `UPDATE posted_transfers SET debit = ${REVENUE} WHERE id = 'credit_org_b'`,
     /^The balance of operator:funding/,
     /^The balance of operator:revenue/,
     /^Transfer credit_org_b is a credit from operator:revenue to org:org_b, which no credit is\.$/,
   ],
   [
     'a usage row was made cheaper',
-    "UPDATE usage SET charge = 1 WHERE request_id = 'req_1'",
-    /^Request req_1 was charged 1 n\$, its transfer says 100000 n\$\.$/,
+    `UPDATE ${ROWS} SET charge = 1 WHERE request_id = 'req_1'`,
+    /^The balance of operator:revenue/,
+    /^The balance of org:org_a/,
     /^Request req_1 was charged 1 n\$ with 0 n\$ overrun, its counts at its price are worth 100000 n\$\.$/,
     /^Key key_a has spent/,
     /^The sums of the hour 2026-01-31T12:00Z say/,
   ],
   [
     'a usage row is gone',
-    "DELETE FROM usage WHERE request_id = 'req_1'",
-    /^Transfer req_1:charge belongs to no settled request\.$/,
+    `DELETE FROM ${ROWS} WHERE request_id = 'req_1'`,
+    /^The balance of operator:revenue/,
+    /^The balance of org:org_a/,
     /^Key key_a has spent 270000 n\$, its requests sum to 170000 n\$\.$/,
     /^The sums of the hour 2026-01-31T12:00Z say 2 requests, 200000 n\$; its rows say 1 requests, 100000 n\$ \(org org_a, key key_a, model model_a, completed\)\.$/,
   ],
   [
     'a hold was made smaller than its charge',
-    "UPDATE usage SET held = 99999 WHERE request_id = 'req_1'",
+    `UPDATE ${ROWS} SET held = 99999 WHERE request_id = 'req_1'`,
     /^Request req_1 was charged 100000 n\$, more than its hold of 99999 n\$\.$/,
-    /^The database file is damaged: CHECK constraint failed in usage$/,
+    /^The database file is damaged: CHECK constraint failed in usage_2026_01$/,
   ],
   [
     'counts were changed',
-    "UPDATE usage SET output = 11 WHERE request_id = 'req_1'",
+    `UPDATE ${ROWS} SET output = 11 WHERE request_id = 'req_1'`,
     /^Request req_1 .* worth 102000 n\$\.$/,
     /^The sums of the hour/,
   ],
@@ -177,7 +174,9 @@ test('a damaged page is a problem, not an error', () =>
     const bytes = readFileSync(path)
     const pageBytes = bytes.readUInt16BE(16)
     const database = new DatabaseSync(path)
-    const page = Number(database.prepare("SELECT rootpage FROM sqlite_schema WHERE name = 'usage'").get()?.rootpage)
+    const page = Number(
+      database.prepare("SELECT rootpage FROM sqlite_schema WHERE name = 'usage_2026_01'").get()?.rootpage,
+    )
     database.close()
     bytes.fill(0x5a, (page - 1) * pageBytes, page * pageBytes)
     writeFileSync(path, bytes)

@@ -1,5 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { picodollarsToNanodollars } from '../ledger/money.ts'
+import { listMonths } from './usage-partitions.ts'
 
 const NANODOLLARS_PER_DOLLAR = 1_000_000_000n
 /** Most problems that are spelled out; more are counted. */
@@ -21,6 +22,9 @@ export interface Verification {
 const IS_LARGE = `(max(p.input_picodollars, p.cached_input_picodollars, p.output_picodollars) > 2000000000
   OR max(u.input, u.output) > 1000000000 OR p.request_picodollars > 2000000000000000000)`
 
+/** Whether the row of an hourly sum belongs to a month whose usage rows were dropped. */
+const IN_CLOSED_MONTH = 'EXISTS (SELECT 1 FROM closed_months m WHERE hour >= m.from_hour AND hour < m.to_hour)'
+
 /**
  * Each check is a query that finds nothing in sound books; what it finds is one sentence. The database does the sums, row after
  * row, so that a ledger of any size needs no memory of ours.
@@ -31,21 +35,14 @@ const CHECKS: readonly string[] = [
   `SELECT 'The account ' || n.name || ' is overdrawn: ' || b.nanodollars || ' n$.' FROM balances b JOIN names n ON n.n = b.account
    WHERE n.name GLOB 'org:*' AND b.nanodollars < 0`,
   `SELECT 'Transfer ' || t.id || ' is a ' || t.kind || ' from ' || d.name || ' to ' || c.name || ', which no ' || t.kind || ' is.'
-   FROM transfers t JOIN names d ON d.n = t.debit JOIN names c ON c.n = t.credit WHERE NOT CASE t.kind
+   FROM posted_transfers t JOIN names d ON d.n = t.debit JOIN names c ON c.n = t.credit WHERE NOT CASE t.kind
      WHEN 'credit' THEN d.name = 'operator:funding' AND c.name GLOB 'org:*'
-     WHEN 'charge' THEN d.name GLOB 'org:*' AND c.name = 'operator:revenue'
-     ELSE d.name = 'operator:overrun' AND c.name = 'operator:revenue' END`,
-  // Transfers against usage, both ways.
-  `SELECT 'Request ' || u.request_id || ' was charged ' || u.charge || ' n$, its transfer says ' || coalesce(t.nanodollars, 0) || ' n$.'
-   FROM usage u LEFT JOIN transfers t ON t.id = u.request_id || ':charge' WHERE u.charge <> coalesce(t.nanodollars, 0)`,
-  `SELECT 'Request ' || u.request_id || ' overran its hold by ' || u.overrun || ' n$, its transfer says ' || coalesce(t.nanodollars, 0) || ' n$.'
-   FROM usage u LEFT JOIN transfers t ON t.id = u.request_id || ':overrun' WHERE u.overrun <> coalesce(t.nanodollars, 0)`,
-  `SELECT 'Request ' || u.request_id || ' was charged to another org than its own.' FROM usage u JOIN transfers t ON t.id = u.request_id || ':charge'
-   JOIN names o ON o.n = u.org JOIN names d ON d.n = t.debit WHERE d.name <> 'org:' || o.name`,
+     WHEN 'closing' THEN (d.name GLOB 'org:*' OR d.name = 'operator:overrun') AND c.name = 'operator:revenue'
+     ELSE 0 END`,
+  `SELECT 'Request ' || u.request_id || ' was charged to another org than its own.' FROM usage u
+   JOIN names o ON o.n = u.org JOIN names a ON a.n = u.account WHERE a.name <> 'org:' || o.name`,
   `SELECT 'Request ' || u.request_id || ' was made with key ' || k.name || ' of another org than its own.' FROM usage u JOIN names k ON k.n = u.key
    JOIN api_keys a ON a.id = k.name JOIN names o ON o.n = u.org WHERE a.org_id <> o.name`,
-  `SELECT 'Transfer ' || t.id || ' belongs to no settled request.' FROM transfers t
-   WHERE t.kind <> 'credit' AND NOT EXISTS (SELECT 1 FROM usage u WHERE t.id = u.request_id || ':' || t.kind AND u.request_id = t.request_id)`,
   // Each charge against its hold, its price and its counts.
   `SELECT 'Request ' || u.request_id || ' was charged ' || u.charge || ' n$, more than its hold of ' || u.held || ' n$.' FROM usage u WHERE u.charge > u.held`,
   `SELECT 'Request ' || u.request_id || ' was charged by a price that is not on record.' FROM usage u LEFT JOIN names p ON p.n = u.price
@@ -63,18 +60,26 @@ const CHECKS: readonly string[] = [
   `SELECT 'Key ' || coalesce(n.name, key) || ' has spent ' || sum(spent) || ' n$, its requests sum to ' || sum(charged) || ' n$.' FROM (
      SELECT key, nanodollars AS spent, 0 AS charged FROM key_spent
      UNION ALL SELECT key, 0, sum(charge) FROM usage GROUP BY key
+     UNION ALL SELECT key, 0, sum(charge) FROM rollups WHERE ${IN_CLOSED_MONTH} GROUP BY key
    ) LEFT JOIN names n ON n.n = key GROUP BY key HAVING sum(spent) <> sum(charged)`,
   `SELECT 'The sums of the hour ' || strftime('%Y-%m-%dT%H:00Z', hour * 3600, 'unixepoch') || ' say ' || sum(requests) || ' requests, ' || sum(charge)
      || ' n$; its rows say ' || sum(row_requests) || ' requests, ' || sum(row_charge) || ' n$ (org ' || coalesce(o.name, org) || ', key '
      || coalesce(k.name, key) || ', model ' || coalesce(m.name, model) || ', ' || ending || ').' FROM (
      SELECT hour, org, key, model, upstream, price, ending, requests, input, cached, output, charge,
-       0 AS row_requests, 0 AS row_input, 0 AS row_cached, 0 AS row_output, 0 AS row_charge FROM rollups
+       0 AS row_requests, 0 AS row_input, 0 AS row_cached, 0 AS row_output, 0 AS row_charge FROM rollups WHERE NOT ${IN_CLOSED_MONTH}
      UNION ALL SELECT settled_ms / 3600000, org, key, model, upstream, price, ending, 0, 0, 0, 0, 0,
        count(*), sum(input), sum(cached), sum(output), sum(charge) FROM usage GROUP BY 1, 2, 3, 4, 5, 6, 7
    ) LEFT JOIN names o ON o.n = org LEFT JOIN names k ON k.n = key LEFT JOIN names m ON m.n = model
    GROUP BY hour, org, key, model, upstream, price, ending
    HAVING sum(requests) <> sum(row_requests) OR sum(input) <> sum(row_input) OR sum(cached) <> sum(row_cached)
      OR sum(output) <> sum(row_output) OR sum(charge) <> sum(row_charge)`,
+  // The months whose rows were dropped: what was carried over from them against their hourly sums.
+  `SELECT 'The closed month ' || month || ' carried over ' || sum(carried) || ' n$ of ' || coalesce(n.name, account) || ', its sums say ' || sum(summed) || ' n$.' FROM (
+     SELECT substr(t.id, 9, 7) AS month, t.debit AS account, t.nanodollars AS carried, 0 AS summed FROM posted_transfers t
+       JOIN names d ON d.n = t.debit WHERE t.kind = 'closing' AND d.name GLOB 'org:*'
+     UNION ALL SELECT m.name, a.n, 0, sum(r.charge) FROM closed_months m JOIN rollups r ON r.hour >= m.from_hour AND r.hour < m.to_hour
+       JOIN names o ON o.n = r.org JOIN names a ON a.name = 'org:' || o.name GROUP BY m.name, a.n
+   ) LEFT JOIN names n ON n.n = account GROUP BY month, account HAVING sum(carried) <> sum(summed)`,
   // The file itself: pages, indexes, and the rules of the schema on every row.
   `SELECT 'The database file is damaged: ' || integrity_check FROM pragma_integrity_check WHERE integrity_check <> 'ok'`,
 ]
@@ -93,7 +98,12 @@ export function verify(database: DatabaseSync): Verification {
       found++
       if (problems.length < PROBLEMS_MAX) problems.push(problem)
     }
-    const checks = [balanceProblems, largeChargeProblems, ...CHECKS.map(sql => () => problemsOf(database, sql))]
+    const checks = [
+      balanceProblems,
+      partitionProblems,
+      largeChargeProblems,
+      ...CHECKS.map(sql => () => problemsOf(database, sql)),
+    ]
     for (const check of checks) {
       try {
         for (const problem of check(database)) add(problem)
@@ -102,9 +112,17 @@ export function verify(database: DatabaseSync): Verification {
         add(`A check could not be made: ${(error as Error).message}.`)
       }
     }
+    const count = (table: string) => {
+      try {
+        return Number(database.prepare(`SELECT count(*) AS n FROM ${table}`).get()?.n)
+      } catch (error) {
+        add(`The ${table} cannot be counted: ${(error as Error).message}.`)
+        return 0
+      }
+    }
+    const [transfers, settlements] = [count('transfers'), count('usage')]
     if (found > PROBLEMS_MAX) problems.push(`And ${found - PROBLEMS_MAX} more.`)
-    const count = (table: string) => Number(database.prepare(`SELECT count(*) AS n FROM ${table}`).get()?.n)
-    return { ok: found === 0, transfers: count('transfers'), settlements: count('usage'), problems }
+    return { ok: found === 0, transfers, settlements, problems }
   } finally {
     database.exec('ROLLBACK')
   }
@@ -142,6 +160,25 @@ function* balanceProblems(database: DatabaseSync): Iterable<string> {
   for (const [account, sum] of moved) {
     const name = database.prepare('SELECT name FROM names WHERE n = ?').get(account)?.name ?? `account ${account}`
     if (sum !== 0n) yield `The balance of ${name} is 0 n$, its transfers sum to ${sum} n$.`
+  }
+}
+
+// A row lies in the month in which it settled, and a request that ran into a new month has one row in all.
+function* partitionProblems(database: DatabaseSync): Iterable<string> {
+  const months = listMonths(database)
+  for (const [i, { name, fromMs, toMs }] of months.entries()) {
+    yield* problemsOf(
+      database,
+      `SELECT 'Request ' || request_id || ' is in the rows of the month ${name}, in which it did not settle.' FROM usage_${name}
+       WHERE settled_ms < ${fromMs} OR settled_ms >= ${toMs}`,
+    )
+    const before = months[i - 1]
+    if (before === undefined) continue
+    yield* problemsOf(
+      database,
+      `SELECT 'Request ' || u.request_id || ' was settled twice, in two months.' FROM usage_${name} u
+       WHERE u.admitted_ms < ${fromMs} AND EXISTS (SELECT 1 FROM usage_${before.name} b WHERE b.request_id = u.request_id)`,
+    )
   }
 }
 

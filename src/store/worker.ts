@@ -24,7 +24,7 @@ if (port === null) throw new Error('worker.ts runs in a worker thread')
 
 type Method = (...args: never[]) => unknown
 
-function methodsOf(database: DatabaseSync, names: Names | null): Record<string, Method> {
+function methodsOf(database: DatabaseSync, names: Names | null, writer: BatchWriter | null): Record<string, Method> {
   const reads: Record<string, Method> = {
     loadState: () => loadState(database),
     usageByRequest: (requestId: string) => usageByRequest(database, requestId),
@@ -36,7 +36,7 @@ function methodsOf(database: DatabaseSync, names: Names | null): Record<string, 
     interrupted: () => interrupted(database),
     verify: () => verify(database),
   }
-  if (names === null) return reads
+  if (names === null || writer === null) return reads
   const writes = new ControlWrites(database, names)
   return {
     ...reads,
@@ -49,6 +49,7 @@ function methodsOf(database: DatabaseSync, names: Names | null): Record<string, 
     putModel: (model: never) => writes.putModel(model),
     removeModel: (modelId: never) => writes.removeModel(modelId),
     setPrice: (price: never) => writes.setPrice(price),
+    closeMonths: (beforeMs: number, nowMs: number) => writer.closeMonths(beforeMs, nowMs),
   }
 }
 
@@ -80,7 +81,7 @@ function start(): void {
       'BEGIN IMMEDIATE; INSERT OR IGNORE INTO interrupted SELECT * FROM admissions; DELETE FROM admissions; COMMIT',
     )
   }
-  const methods = methodsOf(database, names)
+  const methods = methodsOf(database, names, writer)
   // After the disk has failed nothing more is tried, not even what was asked before the main thread learned of it.
   let broken: WorkerFailure | null = null
   port?.on('message', (message: ToWorker) => {
