@@ -11,6 +11,7 @@ import { controlSocketPath } from './config/home-paths.ts'
 import type { Config } from './config/schema.ts'
 import { createControlApp } from './control/app.ts'
 import { firstRun } from './control/first-run.ts'
+import { LimitSeeder } from './control/limit-seeder.ts'
 import { keyPepper, operatorToken } from './control/operator-token.ts'
 import type { RuntimeStatus } from './control/ports.ts'
 import { createPublisher, type Publisher } from './control/publisher.ts'
@@ -166,16 +167,23 @@ export async function serve(config: Config, hooks: ServeHooks): Promise<RunningS
     undo.push(() => upstreams.close(ENGINE_GRACE_MS))
     await offerUpstreamModels(config, store, startedMs)
     await offerDefaultModel(config, foundation, hooks, startedMs)
+    let seeder: LimitSeeder | null = null
     const publisher = await createPublisher(
-      () => store.loadState(),
+      async () => {
+        const state = await store.loadState()
+        await seeder?.follow(state.limits)
+        return state
+      },
       snapshot => offerFiles(engine, config, targetsOf(snapshot)),
     )
 
-    const { balances, spent } = await store.loadState()
+    const { balances, spent, limits } = await store.loadState()
     const books = new Books(store, {
       balances,
       spent: new Map([...spent].map(([keyId, amount]) => [`key:${keyId}`, amount])),
     })
+    seeder = new LimitSeeder(books, store, Date.now)
+    await seeder.follow(limits)
     const telemetry: PrometheusTelemetry = new PrometheusTelemetry(log, {
       running: () => pipeline.running,
       openHolds: () => books.openHolds,

@@ -25,6 +25,7 @@ export const ERRORS = {
   revoked_api_key: row(401, 'authentication_error', false, 'Create a new key: headrace keys create.'),
   insufficient_balance: row(402, 'insufficient_quota', false, 'Add credit (headrace credit add) or lower max_tokens.'),
   balance_held: row(402, 'insufficient_quota', false, 'Credit is held by running requests; repeat when they end.'),
+  budget_exceeded: row(402, 'insufficient_quota', false, 'The budget is used up until the time in Retry-After; ask the operator to raise it.'),
   key_cap_exceeded: row(402, 'insufficient_quota', false, 'Use another key or raise the cap of this one.'),
   org_disabled: row(403, 'permission_denied', false, 'Ask the operator to enable the organisation.'),
   forbidden_host: row(403, 'permission_denied', false, 'Use a host name listed in server.allowedHosts.'),
@@ -55,6 +56,8 @@ function row(status: number, type: string, retryable: boolean, cure: string): Er
   return { status, type, retryable, cure }
 }
 
+const NO_HEADERS = Object.freeze({})
+
 /** An error of the table, with what was wrong this time. The message is for the client; it names no secret. */
 export class ApiError extends Error {
   override name = 'ApiError'
@@ -63,16 +66,24 @@ export class ApiError extends Error {
   readonly param: string | null
   /** How long the client should wait, when waiting helps. */
   readonly retryAfterMs: number | null
+  /** Headers of the answer beside the usual ones; names in lower case. */
+  readonly headers: Readonly<Record<string, string>>
 
   constructor(
     code: ErrorCode,
     message: string,
-    options: { param?: string; retryAfterMs?: number; cause?: unknown } = {},
+    options: {
+      param?: string
+      retryAfterMs?: number
+      headers?: Readonly<Record<string, string>>
+      cause?: unknown
+    } = {},
   ) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause })
     this.code = code
     this.param = options.param ?? null
     this.retryAfterMs = options.retryAfterMs ?? null
+    this.headers = options.headers ?? NO_HEADERS
   }
 
   get status(): number {

@@ -52,6 +52,7 @@ test('a key is found in any of the headers that clients use, and only a valid on
       name: 'laptop',
       hash: hashSecret(PEPPER, secret),
       revokedMs: null,
+      projectId: null,
       expiresMs: null,
       ...fields,
     } as ApiKey
@@ -61,6 +62,9 @@ test('a key is found in any of the headers that clients use, and only a valid on
         ['off', { id: 'off', name: 'Off', disabled: true }],
       ]),
       keysByHash: new Map([[key.hash, key]]),
+      projects: new Map(),
+      limits: new Map(),
+      limitsByKey: new Map(),
     } as unknown as Snapshot
   }
   const check = (headers: Record<string, string>, expected: string, fields: Partial<ApiKey> = {}) => {

@@ -1,7 +1,9 @@
 import { ApiError } from '../errors.ts'
-import type { Books, Budget, Hold, HoldRefusal } from '../ledger/books.ts'
+import type { Books, Budget, Hold, HoldRefusal, LimitedRequest } from '../ledger/books.ts'
 import { formatDollars } from '../ledger/money.ts'
+import { AssertionFailure } from '../std/assert.ts'
 import type { Caller } from './authenticate.ts'
+import { limitError } from './limit-error.ts'
 import { holdFor, type Quote } from './quote.ts'
 
 /**
@@ -60,22 +62,27 @@ export class Ticket {
 }
 
 /**
- * Takes the hold for a request from the org's credit and the key's cap in one synchronous step, all or nothing: first for
- * a full first tranche of output, and when that cannot be had for the least worth starting with.
+ * Takes the hold for a request from the org's credit, the key's cap and every limit in one synchronous step, all or nothing: first
+ * for a full first tranche of output, and when that cannot be had for the least worth starting with.
  *
- * @throws ApiError 402, which says whether it can succeed later because money is only held.
+ * @throws ApiError 402, which says whether it can succeed later because money is only held; 429 under a limit that is not of money.
  */
-export function admit(caller: Caller, quote: Quote, requestId: string, books: Books): Ticket {
+export function admit(caller: Caller, quote: Quote, requestId: string, books: Books, limited?: LimitedRequest): Ticket {
   const budgets: Budget[] = [{ id: `key:${caller.key.id}`, limitNanodollars: caller.key.capNanodollars }]
   let refusal: HoldRefusal | null = null
   for (const tokens of tranches(quote)) {
     const outputTokens = tokens * quote.choices
     const amountNanodollars = holdFor(quote.price, quote.inputTokensBound, outputTokens)
-    const outcome = books.hold({ requestId, orgId: caller.org.id, budgets, amountNanodollars })
+    const outcome = books.hold({ requestId, orgId: caller.org.id, budgets, amountNanodollars, limited })
     if (outcome.hold !== null) return new Ticket(books, quote, outcome.hold, outputTokens)
     refusal = outcome.refusal
+    // A smaller amount of money changes nothing about a limit on something else.
+    if (refusal.limited !== undefined && refusal.limited.limit.measure !== 'nanodollars') break
   }
-  throw refusedError(refusal as HoldRefusal, quote)
+  const { limited: under } = refusal as HoldRefusal
+  throw under !== undefined && limited !== undefined
+    ? limitError(under.limit, refusal as HoldRefusal, limited.atMs)
+    : refusedError(refusal as HoldRefusal, quote)
 }
 
 function tranches(quote: Quote): number[] {
@@ -103,5 +110,8 @@ function refusedError(refusal: HoldRefusal, quote: Quote): ApiError {
         'balance_held',
         `${numbers} under the cap of this API key while other requests run. Repeat when they end.`,
       )
+    case 'limit':
+    case 'limit_held':
+      throw new AssertionFailure('a refusal under a limit names it')
   }
 }

@@ -21,6 +21,12 @@ export const COMMANDS: readonly CommandEntry[] = [
   { name: 'pull', summary: 'fetch a model and offer it', load: () => import('./pull.ts') },
   { name: 'models', summary: 'list, price and remove models', load: () => import('./models.ts') },
   { name: 'keys', summary: 'create, list and revoke API keys', load: () => import('./keys.ts') },
+  {
+    name: 'limits',
+    summary: 'budgets and rate limits of orgs, projects, keys, users',
+    load: () => import('./limits.ts'),
+  },
+  { name: 'projects', summary: 'group the keys of an org', load: () => import('./projects.ts') },
   { name: 'credit', summary: 'add and show prepaid credit', load: () => import('./credit.ts') },
   { name: 'ledger', summary: 'check the books, show the transfers of a request', load: () => import('./ledger.ts') },
   { name: 'doctor', summary: 'look for what is wrong with this machine and home', load: () => import('./doctor.ts') },

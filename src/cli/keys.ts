@@ -31,28 +31,36 @@ Examples:
     .description('Create an API key and show its secret, this one time.')
     .argument('[name]', 'to know it again by', 'unnamed')
     .option('--org <org>', 'id or name of the org; not needed while there is one')
+    .option('--project <id>', 'project of the org that it belongs to')
     .option('--cap <dollars>', 'most that may ever be spent through it', dollarsArgument)
     .option('--expires <time>', 'when it ends: 30d, 12h, 2026-12-31', (text: string) => timeFrom(text, io.nowMs(), 1))
-    .action(async (name: string, options: { org?: string; cap?: string; expires?: string }, command: Command) => {
-      const session = openSession(io, command)
-      const key = await session.control(async client => {
-        const org = await pickOrg(client, options.org)
-        return await client.createKey({
-          org: org.id,
-          name,
-          cap: options.cap ?? null,
-          expires_at: options.expires ?? null,
+    .action(
+      async (
+        name: string,
+        options: { org?: string; project?: string; cap?: string; expires?: string },
+        command: Command,
+      ) => {
+        const session = openSession(io, command)
+        const key = await session.control(async client => {
+          const org = await pickOrg(client, options.org)
+          return await client.createKey({
+            org: org.id,
+            name,
+            project: options.project ?? null,
+            cap: options.cap ?? null,
+            expires_at: options.expires ?? null,
+          })
         })
-      })
-      session.show(key, () => {
-        const { bold, dim } = session.style
-        const bounds = [
-          key.cap === null ? '' : `spends at most ${formatMoney(key.cap)}`,
-          key.expires_at === null ? '' : `ends ${formatTime(key.expires_at)} UTC`,
-        ].filter(text => text !== '')
-        return `${bold(key.secret)}\n${dim(`Shown once; keep it. ${key.id}, ${[`for ${key.org}`, ...bounds].join(', ')}.`)}\n`
-      })
-    })
+        session.show(key, () => {
+          const { bold, dim } = session.style
+          const bounds = [
+            key.cap === null ? '' : `spends at most ${formatMoney(key.cap)}`,
+            key.expires_at === null ? '' : `ends ${formatTime(key.expires_at)} UTC`,
+          ].filter(text => text !== '')
+          return `${bold(key.secret)}\n${dim(`Shown once; keep it. ${key.id}, ${[`for ${key.org}`, ...bounds].join(', ')}.`)}\n`
+        })
+      },
+    )
 
   group
     .command('list')

@@ -29,7 +29,7 @@ export function hintOf(secret: string): string {
 }
 
 /** A new id such as `org_0aB3dE5gH7jK9m`: the prefix and 80 random bits in base 62. */
-export function createId(prefix: 'org' | 'key' | 'price' | 'credit', random: RandomBytes): string {
+export function createId(prefix: 'org' | 'key' | 'price' | 'credit' | 'proj' | 'limit', random: RandomBytes): string {
   return `${prefix}_${encodeBase62(toInteger(random(ID_BYTES)), ID_LENGTH)}`
 }
 

@@ -7,11 +7,13 @@ import { errorAnswer, validationError } from './error-answers.ts'
 import { interruptedRoutes } from './interrupted.ts'
 import { keyRoutes } from './keys.ts'
 import { ledgerRoutes } from './ledger.ts'
+import { limitRoutes } from './limits.ts'
 import { modelRoutes } from './models.ts'
 import { secretsEqual } from './operator-token.ts'
 import { orgRoutes } from './orgs.ts'
 import type { ControlDeps } from './ports.ts'
 import { priceRoutes } from './prices.ts'
+import { projectRoutes } from './projects.ts'
 import { statusRoutes } from './status.ts'
 import { usageRoutes } from './usage.ts'
 
@@ -79,6 +81,8 @@ export function createControlApp(deps: ControlDeps): ControlPlane {
     keyRoutes,
     modelRoutes,
     priceRoutes,
+    projectRoutes,
+    limitRoutes,
     usageRoutes,
     ledgerRoutes,
     interruptedRoutes,

@@ -3,9 +3,11 @@ import type { CreditAdd, CreditAdded, CreditBody } from './credit.ts'
 import type { InterruptedList } from './interrupted.ts'
 import type { KeyBody, KeyChange, KeyCreate, KeyCreated, KeyList } from './keys.ts'
 import type { VerifyBody } from './ledger.ts'
+import type { LimitBody, LimitChange, LimitCreate, LimitList } from './limits.ts'
 import type { ModelBody, ModelList, ModelPut } from './models.ts'
 import type { OrgBody, OrgChange, OrgCreate, OrgList } from './orgs.ts'
 import type { PriceBody, PriceCreate, PriceList } from './prices.ts'
+import type { ProjectBody, ProjectCreate, ProjectList } from './projects.ts'
 import type { StatusBody } from './status.ts'
 import type { UsageList, UsageStory, UsageSummary } from './usage.ts'
 
@@ -90,6 +92,16 @@ export function createControlClient(send: Send, operatorToken: string, origin = 
     getKey: (id: string) => get<z.output<typeof KeyBody>>(key(id)),
     updateKey: (id: string, body: z.input<typeof KeyChange>) => call<z.output<typeof KeyBody>>('PATCH', key(id), body),
     revokeKey: (id: string) => call<z.output<typeof KeyBody>>('DELETE', key(id)),
+
+    listProjects: (query?: PageQuery & { org?: string }) => get<z.output<typeof ProjectList>>('/projects', query),
+    createProject: (body: z.input<typeof ProjectCreate>) =>
+      call<z.output<typeof ProjectBody>>('POST', '/projects', body),
+
+    listLimits: (query?: PageQuery & { org?: string }) => get<z.output<typeof LimitList>>('/limits', query),
+    createLimit: (body: z.input<typeof LimitCreate>) => call<z.output<typeof LimitBody>>('POST', '/limits', body),
+    updateLimit: (id: string, body: z.input<typeof LimitChange>) =>
+      call<z.output<typeof LimitBody>>('PATCH', `/limits/${encodeURIComponent(id)}`, body),
+    removeLimit: (id: string) => call<z.output<typeof LimitBody>>('DELETE', `/limits/${encodeURIComponent(id)}`),
 
     listModels: (query?: PageQuery) => get<z.output<typeof ModelList>>('/models', query),
     getModel: (id: string) => get<z.output<typeof ModelBody>>(model(id)),

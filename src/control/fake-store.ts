@@ -1,3 +1,4 @@
+import type { LimitRule, Project } from '../inference/limit-rule.ts'
 import type { ApiKey, Org, Price } from '../inference/snapshot.ts'
 import { orgAccount, REVENUE } from '../ledger/account.ts'
 import type { Admission, Settlement, Transfer } from '../ledger/journal.ts'
@@ -9,6 +10,8 @@ export class FakeStore implements ControlStore {
   readonly orgs = new Map<string, Org>()
   readonly keys = new Map<string, ApiKey>()
   readonly models = new Map<string, StoredModel>()
+  readonly projects = new Map<string, Project>()
+  readonly limits = new Map<string, LimitRule>()
   readonly prices: Price[] = []
   readonly transfers: Transfer[] = []
   readonly settlements: Settlement[] = []
@@ -30,6 +33,8 @@ export class FakeStore implements ControlStore {
       keys: [...this.keys.values()],
       models: [...this.models.values()],
       prices: [...this.prices],
+      projects: [...this.projects.values()],
+      limits: [...this.limits.values()],
       balances,
       spent,
     }
@@ -58,6 +63,27 @@ export class FakeStore implements ControlStore {
   async updateOrg(orgId: string, change: { name?: string; disabled?: boolean }) {
     const org = this.orgs.get(orgId) as Org
     this.orgs.set(orgId, { ...org, name: change.name ?? org.name, disabled: change.disabled ?? org.disabled })
+  }
+
+  async createProject({ id, orgId, name }: Project) {
+    this.projects.set(id, { id, orgId, name })
+  }
+
+  async putLimit(limit: LimitRule) {
+    this.limits.set(limit.id, limit)
+  }
+
+  async removeLimit(limitId: string) {
+    this.limits.delete(limitId)
+  }
+
+  async limitUsage(rule: LimitRule) {
+    const own = this.settlements.filter(each => rule.keyId === null || each.keyId === rule.keyId)
+    const used = own.reduce(
+      (sum, each) => sum + (rule.measure === 'nanodollars' ? each.chargeNanodollars : BigInt(each.usage.inputTokens)),
+      0n,
+    )
+    return [{ atMs: 0, endUserId: null, used }]
   }
 
   async createKey(key: ApiKey) {

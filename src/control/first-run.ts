@@ -49,6 +49,7 @@ export async function firstRun(deps: FirstRunDeps, startingCreditNanodollars: bi
     createdMs: nowMs,
     expiresMs: null,
     revokedMs: null,
+    projectId: null,
   })
   return { orgId, keyId, secret, creditNanodollars: startingCreditNanodollars }
 }

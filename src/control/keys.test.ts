@@ -13,6 +13,7 @@ test('a key tells its secret once, and works from then on', async () => {
     id: key.id,
     org: org.id,
     name: 'laptop',
+    project: null,
     hint: secret.slice(-4),
     state: 'active',
     cap: '2.50',

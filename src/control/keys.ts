@@ -28,6 +28,7 @@ export const KeyBody = z
     id: z.string(),
     org: z.string(),
     name: z.string(),
+    project: z.string().nullable().openapi({ description: 'The project of its org that it belongs to.' }),
     hint: z.string().openapi({ description: 'The last characters of the secret.' }),
     state: z.enum(['active', 'expired', 'revoked']),
     cap: DollarsOut.nullable().openapi({ description: CAP }),
@@ -51,6 +52,11 @@ export const KeyCreate = z
   .strictObject({
     org: z.string(),
     name: NameIn,
+    project: z
+      .string()
+      .nullable()
+      .default(null)
+      .openapi({ type: ['string', 'null'], description: 'A project of the org, for good; null: none.' }),
     cap: DollarsIn.nullable()
       .default(null)
       .openapi({ type: ['string', 'null'], description: CAP }),
@@ -112,7 +118,7 @@ export function keyRoutes(app: ControlApp, control: Control): void {
       responses: answers(201, 'The key. This is the only time its secret is told.', KeyCreated),
     }),
     async context => {
-      const { org, name, cap, expires_at } = context.req.valid('json')
+      const { org, name, project, cap, expires_at } = context.req.valid('json')
       const nowMs = control.clock.nowMs()
       if (expires_at !== null && expires_at <= nowMs) {
         throw new ApiError('invalid_value', 'expires_at: has to be in the future', { param: 'expires_at' })
@@ -121,9 +127,11 @@ export function keyRoutes(app: ControlApp, control: Control): void {
       const id = createId('key', control.randomBytes)
       await control.change(async () => {
         control.org(org)
+        if (project !== null) refuseOthersProject(control, project, org)
         await control.store.createKey({
           id,
           orgId: org,
+          projectId: project,
           name,
           hash: hashSecret(control.pepper, secret),
           hint: hintOf(secret),
@@ -185,12 +193,24 @@ export function keyRoutes(app: ControlApp, control: Control): void {
   )
 }
 
+function refuseOthersProject(control: Control, projectId: string, orgId: string): void {
+  if (control.snapshot().projects.get(projectId)?.orgId === orgId) return
+  throw new ApiError(
+    'not_found',
+    `project: the org "${orgId}" has no project "${projectId}"; GET /control/v1/projects lists them.`,
+    {
+      param: 'project',
+    },
+  )
+}
+
 function keyBody(key: ApiKey, spending: KeySpending, nowMs: number): z.infer<typeof KeyBody> {
   const expired = key.expiresMs !== null && key.expiresMs <= nowMs
   return {
     id: key.id,
     org: key.orgId,
     name: key.name,
+    project: key.projectId,
     hint: key.hint,
     state: key.revokedMs !== null ? 'revoked' : expired ? 'expired' : 'active',
     cap: formatDollarsOrNull(key.capNanodollars),

@@ -1,6 +1,8 @@
+import type { LimitRule, Project } from '../inference/limit-rule.ts'
 import type { ApiKey, Price, Snapshot } from '../inference/snapshot.ts'
 import type { Funds } from '../ledger/books.ts'
 import type { Admission, Settlement, Transfer } from '../ledger/journal.ts'
+import type { Limit } from '../ledger/limit-counter.ts'
 import type { Clock } from '../std/clock.ts'
 import type { RandomBytes } from './api-key.ts'
 import type { SnapshotState, StoredModel } from './snapshot-builder.ts'
@@ -47,6 +49,16 @@ export interface ControlStore {
   >
   createOrg(org: { id: string; name: string; createdMs: number }): Promise<void>
   updateOrg(orgId: string, change: { name?: string; disabled?: boolean }): Promise<void>
+  createProject(project: Project & { readonly createdMs: number }): Promise<void>
+  /** Adds a limit, or puts another in the place of the one of its id. */
+  putLimit(limit: LimitRule): Promise<void>
+  removeLimit(limitId: string): Promise<void>
+  /** What came under a limit since a time (of admission), by pieces of `pieceMs`; null: in one. */
+  limitUsage(
+    rule: LimitRule,
+    fromMs: number,
+    pieceMs: number | null,
+  ): Promise<readonly { readonly atMs: number; readonly endUserId: string | null; readonly used: bigint }[]>
   createKey(key: ApiKey): Promise<void>
   updateKey(keyId: string, change: { name?: string; capNanodollars?: bigint | null }): Promise<void>
   revokeKey(keyId: string, revokedMs: number): Promise<void>
@@ -75,6 +87,8 @@ export interface LiveBooks {
   orgFunds(orgId: string): Funds
   /** Of the budget `key:<id>`. */
   budgetSpent(budgetId: string): { readonly settledNanodollars: bigint; readonly heldNanodollars: bigint }
+  /** What counts under a limit in its window. */
+  limitUsed(limit: Limit, nowMs: number): { readonly settled: bigint; readonly held: bigint }
   /** Makes credit that is on disk available at once. */
   credit(orgId: string, nanodollars: bigint): void
 }

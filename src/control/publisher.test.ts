@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { createPublisher } from './publisher.ts'
 import type { SnapshotState } from './snapshot-builder.ts'
 
-const EMPTY: SnapshotState = { orgs: [], keys: [], models: [], prices: [] }
+const EMPTY: SnapshotState = { orgs: [], keys: [], models: [], prices: [], projects: [], limits: [] }
 
 test('a slow load of an older state never replaces a newer one', async () => {
   let orgs: string[] = []

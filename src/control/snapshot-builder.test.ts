@@ -12,7 +12,7 @@ import {
 } from './snapshot-builder.ts'
 
 function state(parts: Partial<SnapshotState>): SnapshotState {
-  return { orgs: [], keys: [], models: [], prices: [], ...parts }
+  return { orgs: [], keys: [], models: [], prices: [], projects: [], limits: [], ...parts }
 }
 
 function org(id: string): Org {
@@ -20,7 +20,7 @@ function org(id: string): Org {
 }
 
 function key(id: string, orgId: string, hash = `hash-${id}`): ApiKey {
-  const unbounded = { capNanodollars: null, expiresMs: null, revokedMs: null }
+  const unbounded = { capNanodollars: null, expiresMs: null, revokedMs: null, projectId: null }
   return { id, orgId, name: id, hash, hint: 'abcd', createdMs: 0, ...unbounded }
 }
 

@@ -1,3 +1,4 @@
+import type { LimitRule, Project } from '../inference/limit-rule.ts'
 import type { ApiKey, Model, Org, Price, Snapshot } from '../inference/snapshot.ts'
 
 /** A model as stored: its prices are rows of their own. */
@@ -10,6 +11,8 @@ export interface SnapshotState {
   readonly keys: readonly ApiKey[]
   readonly models: readonly StoredModel[]
   readonly prices: readonly Price[]
+  readonly projects: readonly Project[]
+  readonly limits: readonly LimitRule[]
 }
 
 /** Two things of the stored state cannot both be. The message names both and what to change. */
@@ -46,7 +49,25 @@ export function buildSnapshot(state: SnapshotState, version: number): Snapshot {
       models.set(name, model)
     }
   }
-  return { version, orgs, keysByHash, keys, models }
+  const projects = new Map(state.projects.map(project => [project.id, project]))
+  const limits = new Map(state.limits.map(limit => [limit.id, limit]))
+  return { version, orgs, keysByHash, keys, models, projects, limits, limitsByKey: limitsByKey(state) }
+}
+
+/** Which limits the requests of each key can come under; models and end users are only known with the request. */
+function limitsByKey({ keys, limits }: SnapshotState): Map<string, readonly LimitRule[]> {
+  const byKey = new Map<string, readonly LimitRule[]>()
+  if (limits.length === 0) return byKey
+  for (const key of keys) {
+    const own = limits.filter(
+      limit =>
+        (limit.orgId === null || limit.orgId === key.orgId) &&
+        (limit.projectId === null || limit.projectId === key.projectId) &&
+        (limit.keyId === null || limit.keyId === key.id),
+    )
+    if (own.length > 0) byKey.set(key.id, own)
+  }
+  return byKey
 }
 
 /** The models of a snapshot, each once: its map holds every alias too. */

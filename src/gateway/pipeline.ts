@@ -2,8 +2,11 @@ import type { IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http'
 import { admit, type Ticket } from '../admission/admit.ts'
 import { authenticate, type Caller } from '../admission/authenticate.ts'
 import type { KeyHasher } from '../admission/key-hasher.ts'
-import { quote } from '../admission/quote.ts'
+import { limitHeaders, stateOf } from '../admission/limit-headers.ts'
+import { limitsOf } from '../admission/limits.ts'
+import { type Quote, quote } from '../admission/quote.ts'
 import { ApiError } from '../errors.ts'
+import type { LimitRule } from '../inference/limit-rule.ts'
 import type { InferenceRequest } from '../inference/request.ts'
 import type { Model, Price, Snapshot } from '../inference/snapshot.ts'
 import type { Usage } from '../inference/usage.ts'
@@ -119,7 +122,7 @@ export class Pipeline {
       if (!this.#journalHealth.mayAdmit()) {
         throw new ApiError('settlement_unavailable', 'Charges cannot be written at the moment.', { retryAfterMs: 5000 })
       }
-      const ticket = await this.#admit(caller, request, model, price)
+      const ticket = await this.#admit(caller, request, model, price, snapshot.limitsByKey.get(caller.key.id))
       try {
         await this.#run(codec, request, caller, model, ticket, client, receivedMs)
       } finally {
@@ -167,16 +170,20 @@ export class Pipeline {
 
   // Bytes bound the input safely. Only where that bound is refused is the engine asked for the exact number, so that the
   // wait for it is paid by those who are short of money and by nobody else.
-  async #admit(caller: Caller, request: InferenceRequest, model: Model, price: Price): Promise<Ticket> {
-    const { books, upstreams } = this.#parts
+  async #admit(
+    caller: Caller,
+    request: InferenceRequest,
+    model: Model,
+    price: Price,
+    rules: readonly LimitRule[] | undefined,
+  ): Promise<Ticket> {
+    const { books, upstreams, clock } = this.#parts
     const stoppable = model.targets.every(target => upstreams.get(target.upstreamId)?.stoppable ?? true)
+    const under = (bounds: Quote) =>
+      rules === undefined ? undefined : limitsOf(rules, request, model.id, bounds, clock.nowMs())
+    const worst = quote(request, model, price, stoppable)
     try {
-      return this.#admitted(
-        request,
-        caller,
-        model,
-        admit(caller, quote(request, model, price, stoppable), request.id, books),
-      )
+      return this.#admitted(request, caller, model, admit(caller, worst, request.id, books, under(worst)))
     } catch (refusal) {
       const target = model.targets[0]
       const count = target === undefined ? undefined : upstreams.get(target.upstreamId)?.countInput
@@ -191,12 +198,8 @@ export class Pipeline {
         .catch(() => undefined)
       if (inputTokens === undefined) throw refusal
       this.#refuseWhileDraining()
-      return this.#admitted(
-        request,
-        caller,
-        model,
-        admit(caller, quote(request, model, price, stoppable, inputTokens), request.id, books),
-      )
+      const exact = quote(request, model, price, stoppable, inputTokens)
+      return this.#admitted(request, caller, model, admit(caller, exact, request.id, books, under(exact)))
     }
   }
 
@@ -229,6 +232,7 @@ export class Pipeline {
     const admittedMs = clock.nowMs()
     const createdS = Math.floor(admittedMs / 1000)
     const headers: OutgoingHttpHeaders = { 'x-request-id': request.id, 'x-headrace-model': model.id }
+    if (ticket.hold.lines.length > 0) Object.assign(headers, limitHeaders(ticket.hold.lines.map(stateOf), admittedMs))
     const relay = new Relay({
       request,
       model,

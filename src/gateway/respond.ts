@@ -9,6 +9,7 @@ export function errorHeaders(error: ApiError, requestId: string): OutgoingHttpHe
     'content-type': 'application/json',
     'x-request-id': requestId,
     'x-should-retry': String(error.retryable),
+    ...error.headers,
   }
   if (error.retryAfterMs !== null) {
     headers['retry-after-ms'] = String(Math.ceil(error.retryAfterMs))

@@ -1,3 +1,5 @@
+import type { LimitRule, Project } from './limit-rule.ts'
+
 /** A customer: owns keys, limits and money. */
 export interface Org {
   readonly id: string
@@ -12,6 +14,8 @@ export interface ApiKey {
   readonly name: string
   /** Hex of HMAC-SHA-256(pepper, key). */
   readonly hash: string
+  /** The project of the org that it belongs to. */
+  readonly projectId: string | null
   /** Last four characters, to recognise it in lists. */
   readonly hint: string
   /** Most that may ever be spent through this key, nanodollars; null when unbounded. */
@@ -79,4 +83,9 @@ export interface Snapshot {
   readonly keys: ReadonlyMap<string, ApiKey>
   /** By id and by every alias. */
   readonly models: ReadonlyMap<string, Model>
+  readonly projects: ReadonlyMap<string, Project>
+  /** All limits, by id. */
+  readonly limits: ReadonlyMap<string, LimitRule>
+  /** The limits whose scope the requests of a key can be in, by key id; a key without any is not there. */
+  readonly limitsByKey: ReadonlyMap<string, readonly LimitRule[]>
 }

@@ -33,6 +33,11 @@ export function createIdMaker(
   }
 }
 
+/** How ids of a prefix begin that were made at a time: no earlier one sorts behind it. */
+export function idStart(prefix: string, atMs: number): string {
+  return prefix + encodeTime(Math.max(0, Math.floor(atMs)))
+}
+
 function encodeTime(ms: number): string {
   let rest = ms
   let text = ''

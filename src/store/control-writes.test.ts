@@ -8,7 +8,7 @@ import { NOW_MS, withStore } from './testing.ts'
 import { StoreRefused } from './worker-link.ts'
 
 function keyOf(id: string, parts: Partial<ApiKey> = {}): ApiKey {
-  const rest = { capNanodollars: null, createdMs: NOW_MS, expiresMs: null, revokedMs: null }
+  const rest = { capNanodollars: null, createdMs: NOW_MS, expiresMs: null, revokedMs: null, projectId: null }
   return { id, orgId: 'org_a', name: id, hash: `hash of ${id}`, hint: 'wxyz', ...rest, ...parts }
 }
 

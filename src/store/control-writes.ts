@@ -1,4 +1,5 @@
 import type { DatabaseSync, SQLInputValue } from 'node:sqlite'
+import type { LimitRule, Project } from '../inference/limit-rule.ts'
 import type { ApiKey, Price } from '../inference/snapshot.ts'
 import { FUNDING } from '../ledger/account.ts'
 import type { Transfer } from '../ledger/journal.ts'
@@ -57,7 +58,7 @@ export class ControlWrites {
       if (this.#has('api_keys', 'hash', key.hash)) throw new StoreRefused('There is already a key of this secret.')
       refuseCap(key.capNanodollars)
       this.#run(
-        'INSERT INTO api_keys VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)',
+        'INSERT INTO api_keys VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
         key.id,
         key.orgId,
         key.name,
@@ -67,8 +68,31 @@ export class ControlWrites {
         key.createdMs,
         key.expiresMs,
         key.revokedMs,
+        key.projectId,
       )
     })
+  }
+
+  createProject(project: Project & { readonly createdMs: number }): void {
+    this.#change(() => {
+      this.#need('orgs', 'org', project.orgId)
+      this.#run('INSERT INTO projects VALUES (?, ?, ?, ?)', project.id, project.orgId, project.name, project.createdMs)
+    })
+  }
+
+  /** Adds a limit, or puts another in the place of the one of its id. */
+  putLimit(limit: LimitRule): void {
+    this.#change(() =>
+      this.#run(
+        'INSERT INTO limits VALUES (?, ?) ON CONFLICT DO UPDATE SET document = excluded.document',
+        limit.id,
+        JSON.stringify({ ...limit, amount: String(limit.amount) }),
+      ),
+    )
+  }
+
+  removeLimit(limitId: string): void {
+    this.#change(() => this.#run('DELETE FROM limits WHERE id = ?', limitId))
   }
 
   updateKey(keyId: string, change: { name?: string; capNanodollars?: bigint | null }): void {

@@ -110,4 +110,14 @@ export const MIGRATIONS: readonly Migration[] = [
     `,
     run: moveUsageByMonth,
   },
+  {
+    name: 'projects and limits',
+    sql: `
+      CREATE TABLE projects (
+        id TEXT PRIMARY KEY, org_id TEXT NOT NULL REFERENCES orgs (id), name TEXT NOT NULL, created_ms INTEGER NOT NULL, UNIQUE (org_id, name)
+      ) STRICT, WITHOUT ROWID;
+      CREATE TABLE limits (id TEXT PRIMARY KEY, document TEXT NOT NULL CHECK (json_valid(document))) STRICT, WITHOUT ROWID;
+      ALTER TABLE api_keys ADD COLUMN project_id TEXT REFERENCES projects (id);
+    `,
+  },
 ]

@@ -1,4 +1,5 @@
 import type { DatabaseSync, SQLInputValue } from 'node:sqlite'
+import type { LimitRule, Project } from '../inference/limit-rule.ts'
 import type { ApiKey, Org, Price } from '../inference/snapshot.ts'
 import type { AccountId } from '../ledger/account.ts'
 import type { Admission, Settlement, Transfer } from '../ledger/journal.ts'
@@ -31,6 +32,8 @@ export function loadState(database: DatabaseSync): {
   keys: ApiKey[]
   models: StoredDocument[]
   prices: Price[]
+  projects: Project[]
+  limits: LimitRule[]
   balances: Map<string, bigint>
   spent: Map<string, bigint>
 } {
@@ -43,6 +46,12 @@ export function loadState(database: DatabaseSync): {
     keys: all(database, 'SELECT * FROM api_keys ORDER BY created_ms, id').map(keyOf),
     models: all(database, 'SELECT document FROM models ORDER BY id').map(row => JSON.parse(text(row.document))),
     prices: all(database, 'SELECT * FROM prices ORDER BY seq').map(priceOf),
+    projects: all(database, 'SELECT * FROM projects ORDER BY created_ms, id').map(row => ({
+      id: text(row.id),
+      orgId: text(row.org_id),
+      name: text(row.name),
+    })),
+    limits: all(database, 'SELECT document FROM limits ORDER BY id').map(row => limitOf(text(row.document))),
     balances: new Map(
       all(
         database,
@@ -237,6 +246,7 @@ function keyOf(row: Row): ApiKey {
   return {
     id: text(row.id),
     orgId: text(row.org_id),
+    projectId: row.project_id === null ? null : text(row.project_id),
     name: text(row.name),
     hash: text(row.hash),
     hint: text(row.hint),
@@ -245,6 +255,11 @@ function keyOf(row: Row): ApiKey {
     expiresMs: maybeMs(row.expires_ms),
     revokedMs: maybeMs(row.revoked_ms),
   }
+}
+
+function limitOf(document: string): LimitRule {
+  const limit = JSON.parse(document)
+  return { ...limit, amount: BigInt(limit.amount) }
 }
 
 function priceOf(row: Row): Price {

@@ -1,3 +1,4 @@
+import type { LimitRule, Project } from '../inference/limit-rule.ts'
 import type { ApiKey, Org, Price } from '../inference/snapshot.ts'
 import {
   type Admission,
@@ -8,6 +9,7 @@ import {
   type Transfer,
 } from '../ledger/journal.ts'
 import type { StoredDocument } from './control-writes.ts'
+import type { LimitUse } from './limit-usage.ts'
 import type { Batch } from './messages.ts'
 import type { UsageGroup, UsageSelection, UsageSum } from './reads.ts'
 import { type Cell, packAdmission, packSettlement } from './settlement-row.ts'
@@ -29,6 +31,8 @@ export interface StoreState<Model extends StoredDocument = StoredDocument> {
   readonly keys: readonly ApiKey[]
   readonly models: readonly Model[]
   readonly prices: readonly Price[]
+  readonly projects: readonly Project[]
+  readonly limits: readonly LimitRule[]
   /** By org id, nanodollars. */
   readonly balances: ReadonlyMap<string, bigint>
   /** By key id, nanodollars. */
@@ -202,6 +206,19 @@ export class Store<Model extends StoredDocument = StoredDocument> implements Jou
     return this.#writer.call('updateOrg', orgId, change)
   }
 
+  createProject(project: Project & { readonly createdMs: number }): Promise<void> {
+    return this.#writer.call('createProject', project)
+  }
+
+  /** Adds a limit, or puts another in the place of the one of its id. */
+  putLimit(limit: LimitRule): Promise<void> {
+    return this.#writer.call('putLimit', limit)
+  }
+
+  removeLimit(limitId: string): Promise<void> {
+    return this.#writer.call('removeLimit', limitId)
+  }
+
   createKey(key: ApiKey): Promise<void> {
     return this.#writer.call('createKey', key)
   }
@@ -269,6 +286,11 @@ export class Store<Model extends StoredDocument = StoredDocument> implements Jou
   /** Requests that a crash interrupted. */
   async interrupted(): Promise<readonly Admission[]> {
     return (await this.#reads()).call('interrupted')
+  }
+
+  /** What came under a limit since a time, by piece of its window; see `limit-usage.ts`. */
+  async limitUsage(rule: LimitRule, fromMs: number, pieceMs: number | null): Promise<readonly LimitUse[]> {
+    return (await this.#reads()).call('limitUsage', rule, fromMs, pieceMs)
   }
 
   /** Recomputes the books from their transfers and rows, beside the traffic. */

@@ -66,7 +66,7 @@ export function addCredit(store: Store, orgId: string, amountNanodollars: bigint
 
 /** Adds a key that may spend without a cap. */
 export function createKey(store: Store, id: string, orgId: string): Promise<void> {
-  const parts = { capNanodollars: null, createdMs: NOW_MS, expiresMs: null, revokedMs: null }
+  const parts = { capNanodollars: null, createdMs: NOW_MS, expiresMs: null, revokedMs: null, projectId: null }
   return store.createKey({ id, orgId, name: id, hash: `hash of ${id}`, hint: 'wxyz', ...parts })
 }
 

@@ -2,6 +2,7 @@ import type { DatabaseSync } from 'node:sqlite'
 import { parentPort, workerData } from 'node:worker_threads'
 import { BatchWriter } from './batch-writer.ts'
 import { ControlWrites } from './control-writes.ts'
+import { limitUsage } from './limit-usage.ts'
 import type { Batch, FromWorker, ToWorker, WorkerFailure, WorkerSettings } from './messages.ts'
 import { Names } from './names.ts'
 import { openForReading, openForWriting } from './open-database.ts'
@@ -34,6 +35,7 @@ function methodsOf(database: DatabaseSync, names: Names | null, writer: BatchWri
     priceById: (priceId: string) => priceById(database, priceId),
     transfersOf: (filter: { requestId: string }) => transfersOf(database, filter),
     interrupted: () => interrupted(database),
+    limitUsage: (...args: [never, never, never]) => limitUsage(database, ...args),
     verify: () => verify(database),
   }
   if (names === null || writer === null) return reads
@@ -42,6 +44,9 @@ function methodsOf(database: DatabaseSync, names: Names | null, writer: BatchWri
     ...reads,
     createOrg: (org: never) => writes.createOrg(org),
     updateOrg: (...args: [never, never]) => writes.updateOrg(...args),
+    createProject: (project: never) => writes.createProject(project),
+    putLimit: (limit: never) => writes.putLimit(limit),
+    removeLimit: (limitId: string) => writes.removeLimit(limitId),
     createKey: (key: never) => writes.createKey(key),
     updateKey: (...args: [never, never]) => writes.updateKey(...args),
     revokeKey: (...args: [never, never]) => writes.revokeKey(...args),

@@ -77,13 +77,16 @@ test('200 concurrent streams spend a cap nearly whole, and never more', async t 
   const org: Org = { id: 'org', name: 'Org', disabled: false }
   const key: ApiKey = {
     ...{ id: 'key', orgId: 'org', name: 'key', hash: keyHasher.hash(secret) as string, hint: '0000' },
-    ...{ capNanodollars: CAP, createdMs: 0, expiresMs: null, revokedMs: null },
+    ...{ capNanodollars: CAP, createdMs: 0, expiresMs: null, revokedMs: null, projectId: null },
   }
   const snapshot = {
     version: 1,
     orgs: new Map([['org', org]]),
     keys: new Map([['key', key]]),
     keysByHash: new Map([[key.hash, key]]),
+    projects: new Map(),
+    limits: new Map(),
+    limitsByKey: new Map(),
     models: new Map([['model', model]]),
   }
   const pipeline = new Pipeline({

@@ -42,6 +42,9 @@ export function makeWorld(rng: Rng): World {
     orgs: new Map(orgs.map(org => [org.id, org])),
     keys: new Map(secrets.map(({ key }) => [key.id, key])),
     keysByHash: new Map(secrets.map(({ key }) => [key.hash, key])),
+    projects: new Map(),
+    limits: new Map(),
+    limitsByKey: new Map(),
     models: new Map(models.map(model => [model.id, model])),
   }
   const caps = new Map(secrets.map(({ key }) => [key.id, key.capNanodollars]))
@@ -103,6 +106,7 @@ function makeKey(id: string, orgId: string, models: readonly Model[], keyHasher:
     createdMs: 0,
     expiresMs: null,
     revokedMs: rng.chance(0.05) ? 1 : null,
+    projectId: null,
   }
   return { secret, key }
 }

@@ -50,6 +50,7 @@ export function decodeChat(bytes: Uint8Array, requestId: string): InferenceReque
     n: common.n,
     outputTokensMax,
     cacheKey: common.cacheKey,
+    endUserId: common.endUserId,
     body,
     inputTokensBound: chatInputTokensBound(bytes.byteLength, input),
   }

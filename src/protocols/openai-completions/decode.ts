@@ -40,6 +40,7 @@ export function decodeCompletion(bytes: Uint8Array, requestId: string): Inferenc
     // Zero is meant: evaluation harnesses ask for the log probabilities of the prompt alone.
     outputTokensMax: optionalInteger(body, 'max_tokens', 0) ?? OUTPUT_TOKENS_DEFAULT,
     cacheKey: common.cacheKey,
+    endUserId: common.endUserId,
     body,
     inputTokensBound: inputTokensBound(prompts, suffix ?? ''),
   }
