@@ -16,7 +16,9 @@ function check(words: readonly string[], expected: RegExp): void {
   assert.match(stdout, expected)
 }
 
-test('the store’s benchmark runs', () => check(['store', '--small'], /store to bare loop/))
+test('the ledger’s benchmark runs', { skip: process.platform === 'linux' ? false : 'needs /proc' }, () =>
+  check(['ledger', '--small'], /CPU a request/),
+)
 test('the engine’s benchmark runs on a generated model', () => check(['engine', '--small'], /speed, API \/ direct/))
 // It reads the CPU time of processes from /proc; the peer has to be fetched first, so it stays out.
 test('the gateway’s benchmark runs', { skip: process.platform === 'linux' ? false : 'needs /proc' }, () =>
@@ -25,5 +27,5 @@ test('the gateway’s benchmark runs', { skip: process.platform === 'linux' ? fa
 test('without a name the benchmarks are listed', () => {
   const { status, stderr } = spawnSync(process.execPath, ['scripts/bench.ts'], { cwd: root, encoding: 'utf8' })
   assert.equal(status, 0)
-  for (const name of ['gateway', 'engine', 'store']) assert.match(stderr, new RegExp(`^  ${name} `, 'm'))
+  for (const name of ['gateway', 'engine', 'ledger']) assert.match(stderr, new RegExp(`^  ${name} `, 'm'))
 })

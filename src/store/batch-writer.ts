@@ -15,6 +15,8 @@ const HOUR_MS = 3_600_000
  */
 const TOKENS_MAX = 1_000_000_000
 const OVERRUN_NANODOLLARS_MAX = 1_000_000_000_000_000n
+/** Orgs whose numbers are remembered. */
+const ORGS_MAX = 10_000
 
 interface Rollup {
   readonly key: readonly (number | string)[]
@@ -33,6 +35,7 @@ export class BatchWriter {
   readonly #database: DatabaseSync
   readonly #names: Names
   readonly #usage: UsageWriter
+  readonly #orgs = new Map<string, { readonly org: number; readonly account: number }>()
   /** The columns of the row being written. */
   readonly #row: (Cell | bigint)[] = Array(USAGE_COLUMNS).fill(null)
   readonly #addBalance: StatementSync
@@ -103,9 +106,21 @@ export class BatchWriter {
     }
   }
 
+  // Remembered, because to put the account's name together for each row takes as long as all its other names.
+  #orgNumbers(orgId: string): { readonly org: number; readonly account: number } {
+    let numbers = this.#orgs.get(orgId)
+    if (numbers === undefined) {
+      numbers = { org: this.#names.number(orgId), account: this.#names.number(orgAccount(orgId)) }
+      if (this.#orgs.size >= ORGS_MAX) this.#orgs.clear()
+      this.#orgs.set(orgId, numbers)
+    }
+    return numbers
+  }
+
   // What was made in a transaction that was rolled back is not on disk.
   #forget(): void {
     this.#names.forget()
+    this.#orgs.clear()
     this.#usage.forget()
   }
 
@@ -147,8 +162,7 @@ export class BatchWriter {
     const text = (cell: number) => cells[at + cell] as string
     const count = (cell: number) => cells[at + cell] as number
     const requestId = text(CELL.requestId)
-    const account = names.number(orgAccount(text(CELL.orgId)))
-    const org = names.number(text(CELL.orgId))
+    const { account, org } = this.#orgNumbers(text(CELL.orgId))
     const key = names.number(text(CELL.keyId))
     const model = names.number(text(CELL.modelId))
     const upstream = names.number(text(CELL.upstreamId))

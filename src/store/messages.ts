@@ -7,6 +7,8 @@ export interface WorkerSettings {
   readonly mode: 'write' | 'read'
   /** Bounds the database's pages, to stand in for a full disk. */
   readonly pagesMax?: number
+  /** Added to each commit, to stand in for a slow disk. */
+  readonly commitDelayMs?: number
 }
 
 /** Everything that goes into one database transaction. */

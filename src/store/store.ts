@@ -23,6 +23,8 @@ export interface StoreOptions {
   readonly onFatal?: (error: Error) => void
   /** Bounds the database's pages, to stand in for a full disk in tests. */
   readonly pagesMax?: number
+  /** Added to each commit, milliseconds, to stand in for a slow disk in benchmarks. */
+  readonly commitDelayMs?: number
 }
 
 /** Everything the store holds that the data plane answers from. `Model` is the control plane's document. */
@@ -65,7 +67,12 @@ export async function openStore<Model extends StoredDocument = StoredDocument>(
 ): Promise<Store<Model>> {
   const onFatal = options.onFatal ?? (() => undefined)
   const writer = await WorkerLink.open(
-    { path: options.path, mode: 'write', ...(options.pagesMax === undefined ? {} : { pagesMax: options.pagesMax }) },
+    {
+      path: options.path,
+      mode: 'write',
+      ...(options.pagesMax === undefined ? {} : { pagesMax: options.pagesMax }),
+      ...(options.commitDelayMs === undefined ? {} : { commitDelayMs: options.commitDelayMs }),
+    },
     onFatal,
   )
   return new Store(options.path, writer)

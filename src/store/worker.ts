@@ -86,6 +86,8 @@ function start(): void {
       'BEGIN IMMEDIATE; INSERT OR IGNORE INTO interrupted SELECT * FROM admissions; DELETE FROM admissions; COMMIT',
     )
   }
+  const commitDelayMs = settings.commitDelayMs ?? 0
+  const pause = new Int32Array(new SharedArrayBuffer(4))
   const methods = methodsOf(database, names, writer)
   // After the disk has failed nothing more is tried, not even what was asked before the main thread learned of it.
   let broken: WorkerFailure | null = null
@@ -102,6 +104,7 @@ function start(): void {
     try {
       if (message.type === 'batch') {
         const refused = writer?.write(JSON.parse(message.json) as Batch)
+        if (commitDelayMs > 0) Atomics.wait(pause, 0, 0, commitDelayMs)
         send({ type: 'done', id: message.id, result: refused })
       } else {
         const result = methods[message.method]?.(...(message.args as never[]))

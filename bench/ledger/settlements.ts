@@ -1,27 +1,16 @@
-/**
- * Durable settlements a second through the store's worker, beside a bare loop of prepared statements that writes the same rows into
- * the same schema, in batches of the same size and the same sync mode, on the same disk. CPU is that of all threads, and includes
- * making the settlements. `npm run bench -- store [--small]`
- */
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { USAGE_ABSENT } from '../inference/usage.ts'
-import type { Settlement } from '../ledger/journal.ts'
-import { createIdMaker } from '../std/request-id.ts'
-import { openForWriting } from './open-database.ts'
-import { openStore } from './store.ts'
-import { createPartition, monthOf, USAGE_COLUMNS } from './usage-partitions.ts'
+import { USAGE_ABSENT } from '../../src/inference/usage.ts'
+import type { Settlement } from '../../src/ledger/journal.ts'
+import { createIdMaker } from '../../src/std/request-id.ts'
+import { openForWriting } from '../../src/store/open-database.ts'
+import { openStore } from '../../src/store/store.ts'
+import { createPartition, monthOf, USAGE_COLUMNS } from '../../src/store/usage-partitions.ts'
 
-const small = process.argv.includes('--small')
-const ROUNDS = small ? 1 : 5
-const SETTLEMENTS = small ? 512 : 32_768
 const BATCH = 64
 /** Requests that wait for their settlement at a time: two batches, so that one fills while the other is written. */
 const IN_FLIGHT = 2 * BATCH
 const CHARGE = 67_600n
 
-const folder = mkdtempSync(join(tmpdir(), 'headrace-store-bench-'))
 const newId = createIdMaker(() => Date.now())
 
 function settlement(): Settlement {
@@ -50,35 +39,38 @@ function settlement(): Settlement {
   }
 }
 
-interface Result {
+/** Durable settlements a second, and CPU of all threads for each. */
+export interface SettlementRate {
   readonly perSecond: number
   readonly cpuUs: number
 }
 
-async function measure(work: () => Promise<void> | void): Promise<Result> {
+async function measure(settlements: number, work: () => Promise<void> | void): Promise<SettlementRate> {
   const before = process.cpuUsage()
   const startedMs = performance.now()
   await work()
   const seconds = (performance.now() - startedMs) / 1000
   const { user, system } = process.cpuUsage(before)
-  return { perSecond: SETTLEMENTS / seconds, cpuUs: (user + system) / SETTLEMENTS }
+  return { perSecond: settlements / seconds, cpuUs: (user + system) / settlements }
 }
 
-async function throughStore(round: number): Promise<Result> {
+/** Through the store's worker; includes making the settlements and waiting for them. */
+export async function throughStore(folder: string, round: number, settlements: number): Promise<SettlementRate> {
   const store = await openStore({ path: join(folder, `store-${round}.db`) })
   await store.settle(settlement())
-  let left = SETTLEMENTS
+  let left = settlements
   const client = async () => {
     while (left-- > 0) await store.settle(settlement())
   }
-  const result = await measure(async () => {
+  const result = await measure(settlements, async () => {
     await Promise.all(Array.from({ length: IN_FLIGHT }, client))
   })
   await store.close()
   return result
 }
 
-function bareLoop(round: number): Promise<Result> {
+/** A bare loop of prepared statements: the same rows, schema, batches and sync mode. */
+export function bareLoop(folder: string, round: number, settlements: number): Promise<SettlementRate> {
   const database = openForWriting(join(folder, `bare-${round}.db`))
   const marks = (count: number) => Array(count).fill('?').join(', ')
   const upsert = (table: string, count: number, sum: string) =>
@@ -92,8 +84,8 @@ function bareLoop(round: number): Promise<Result> {
   const spent = upsert('key_spent', 2, 'nanodollars')
   const rollup = upsert('rollups', 12, 'charge')
   database.exec("INSERT INTO names (n, name) VALUES (1, 'org:org_bench'), (2, 'operator:revenue'), (4, 'key_bench')")
-  const result = measure(() => {
-    for (let done = 0; done < SETTLEMENTS; done += BATCH) {
+  const result = measure(settlements, () => {
+    for (let done = 0; done < settlements; done += BATCH) {
       const nowMs = Date.now()
       const batchCharge = CHARGE * BigInt(BATCH)
       database.exec('BEGIN IMMEDIATE')
@@ -145,30 +137,4 @@ function bareLoop(round: number): Promise<Result> {
     }
   })
   return result.finally(() => database.close())
-}
-
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] as number
-}
-
-try {
-  const stores: Result[] = []
-  const bares: Result[] = []
-  for (let round = 0; round < ROUNDS; round++) {
-    // The order is turned round each time, so that a disk that slows down hits both.
-    const first = round % 2 === 0 ? await throughStore(round) : null
-    const bare = await bareLoop(round)
-    const store = first ?? (await throughStore(round))
-    stores.push(store)
-    bares.push(bare)
-    process.stdout.write(
-      `round ${round + 1}: store ${store.perSecond.toFixed(0)}/s, ${store.cpuUs.toFixed(1)} µs CPU each; bare loop ${bare.perSecond.toFixed(0)}/s, ${bare.cpuUs.toFixed(1)} µs\n`,
-    )
-  }
-  const ratio = median(stores.map((store, i) => store.perSecond / (bares[i] as Result).perSecond))
-  process.stdout.write(
-    `median of durable settlements a second, store to bare loop: ${ratio.toFixed(2)}; CPU each: ${median(stores.map(each => each.cpuUs)).toFixed(1)} to ${median(bares.map(each => each.cpuUs)).toFixed(1)} µs (batches of ${BATCH}, ${SETTLEMENTS} settlements)\n`,
-  )
-} finally {
-  rmSync(folder, { recursive: true, force: true })
 }
