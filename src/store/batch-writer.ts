@@ -213,6 +213,7 @@ class Sums {
   readonly balances = new Map<number, bigint>()
   readonly spent = new Map<number, bigint>()
   readonly rollups = new Map<string, Rollup>()
+  #last: Rollup | null = null
 
   move(debit: number, credit: number, amount: bigint): void {
     add(this.balances, debit, -amount)
@@ -228,6 +229,9 @@ class Sums {
     price: number,
     ending: string,
   ): Rollup {
+    // Most rows of a batch belong to the sums of the row before.
+    const last = this.#last
+    if (last !== null && isOf(last, hour, org, key, model, upstream, price, ending)) return last
     const id = `${hour} ${key} ${model} ${upstream} ${price} ${ending} ${org}`
     let rollup = this.rollups.get(id)
     if (rollup === undefined) {
@@ -241,8 +245,14 @@ class Sums {
       }
       this.rollups.set(id, rollup)
     }
+    this.#last = rollup
     return rollup
   }
+}
+
+function isOf({ key }: Rollup, ...wanted: Rollup['key']): boolean {
+  for (let i = 0; i < wanted.length; i++) if (key[i] !== wanted[i]) return false
+  return true
 }
 
 function add(sums: Map<number, bigint>, key: number, amount: bigint): void {
