@@ -176,6 +176,8 @@ for (const file of files) {
   for (const [name, way] of Object.entries(ways)) {
     test(`${dirname(file)}, ${name}`, () => {
       check(way([bytes]), expected, 'whole')
+      const single = Array.from(bytes, (_, at) => bytes.subarray(at, at + 1))
+      check(way(single), expected, 'byte by byte')
       for (let cut = 1; cut < bytes.length; cut++)
         check(way([bytes.subarray(0, cut), bytes.subarray(cut)]), expected, `cut at byte ${cut}`)
     })
