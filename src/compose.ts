@@ -38,6 +38,7 @@ import { openStore, type Store } from './store/store.ts'
 import { createPrettyLog } from './telemetry/pretty-log.ts'
 import { PrometheusTelemetry } from './telemetry/telemetry.ts'
 import { HttpUpstream } from './upstreams/http-upstream.ts'
+import { TokenCounter } from './upstreams/tokenizer/token-counter.ts'
 import { UpstreamSet } from './upstreams/upstream-set.ts'
 
 /** Id of the embedded engine among the upstreams. */
@@ -163,7 +164,9 @@ export async function serve(config: Config, hooks: ServeHooks): Promise<RunningS
     const engine = createEngine(config)
     const upstreams = new UpstreamSet(SYSTEM_CLOCK)
     upstreams.add(engine)
-    for (const options of config.upstreams) upstreams.add(createHttpUpstream(options))
+    const counter = new TokenCounter(SYSTEM_CLOCK.after, message => log.warn({ message }, 'a tokenizer cannot be used'))
+    undo.push(() => counter.close())
+    for (const options of config.upstreams) upstreams.add(createHttpUpstream(options, counter))
     undo.push(() => upstreams.close(ENGINE_GRACE_MS))
     await offerUpstreamModels(config, store, startedMs)
     await offerDefaultModel(config, foundation, hooks, startedMs)
@@ -328,7 +331,7 @@ function createEngine(config: Config): EngineUpstream {
   })
 }
 
-function createHttpUpstream(options: Config['upstreams'][number]): HttpUpstream {
+function createHttpUpstream(options: Config['upstreams'][number], counter: TokenCounter): HttpUpstream {
   const {
     id,
     baseUrl,
@@ -338,7 +341,17 @@ function createHttpUpstream(options: Config['upstreams'][number]): HttpUpstream 
     allowPrivate,
     stoppable: canStop,
     headersTimeoutMs,
+    models,
   } = options
+  const files = new Map<string, string>()
+  for (const { name, tokenizer } of models) {
+    if (tokenizer === null) continue
+    if (!existsSync(tokenizer))
+      throw new Error(
+        `upstreams: the tokenizer of ${name} at ${id}, ${tokenizer}, is not there. Correct the path, or remove it.`,
+      )
+    files.set(name, tokenizer)
+  }
   const apiKey = apiKeyEnv === null ? null : process.env[apiKeyEnv]
   if (apiKey === undefined)
     throw new Error(
@@ -354,6 +367,7 @@ function createHttpUpstream(options: Config['upstreams'][number]): HttpUpstream 
     stoppable: canStop,
     headersTimeoutMs,
     bodyTimeoutMs: headersTimeoutMs,
+    tokenizers: { counter, files },
   })
 }
 

@@ -175,6 +175,7 @@ test('config: an upstream with its defaults, prices exact', () => {
           license: 'unknown',
           contextTokens: 4096,
           outputTokensMax: null,
+          tokenizer: null,
           trancheTokens: 8192,
           capabilities: {
             chat: true,
@@ -189,6 +190,11 @@ test('config: an upstream with its defaults, prices exact', () => {
       ],
     },
   ])
+})
+
+test('config: a path inside a list is relative to the file that has it', () => {
+  const { config } = load({ file: UPSTREAM.replace('name:', 'tokenizer: v4/tokenizer.json, name:') })
+  assert.equal(config.upstreams[0]?.models[0]?.tokenizer, '/home/ada/.headrace/v4/tokenizer.json')
 })
 
 test('config: the whole is frozen, and knows where each setting was written', () => {

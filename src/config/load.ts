@@ -5,7 +5,7 @@ import { ENV_OTHER, envSettings, type Layer, put, unknownVariables, valueFromTex
 import { nearest } from './nearest.ts'
 import { cautions, contradictions } from './relations.ts'
 import { type Config, configSchema } from './schema.ts'
-import { allowedText, ENV_SHORT, nodeAt, SETTINGS, sectionOf } from './settings.ts'
+import { allowedText, ENV_SHORT, nodeAt, type SchemaNode, SETTINGS, sectionOf } from './settings.ts'
 import { yamlLayer } from './yaml-layer.ts'
 
 /** Flags that change the configuration, as typed. */
@@ -224,11 +224,24 @@ function resolvePaths(
 ): void {
   for (const [dotted, setting] of SETTINGS) {
     const written = valueAt(values, setting.path)
-    if (setting.node.path !== true || typeof written !== 'string' || written === 'auto') continue
+    if (written === undefined || written === null) continue
     const inFile = file !== null && settingOrigin(layer, dotted).startsWith(`${file}:`)
+    const base = inFile ? dirname(file) : sources.cwd
     const section = valueAt(values, setting.path.slice(0, -1)) as Record<string, unknown>
-    section[setting.path.at(-1) as string] = absolute(written, inFile ? dirname(file) : sources.cwd, sources.userHome)
+    section[setting.path.at(-1) as string] = resolved(setting.node, written, text =>
+      absolute(text, base, sources.userHome),
+    )
   }
+}
+
+/** A setting's value with every path in it made absolute, those inside of lists included. */
+function resolved(node: SchemaNode, value: unknown, toAbsolute: (path: string) => string): unknown {
+  if (node.path === true && typeof value === 'string') return value === 'auto' ? value : toAbsolute(value)
+  const { items, properties } = node
+  if (Array.isArray(value)) return items === undefined ? value : value.map(item => resolved(items, item, toAbsolute))
+  if (typeof value !== 'object' || value === null || properties === undefined) return value
+  const entries = Object.entries(value).map(([key, inner]) => [key, resolved(properties[key] ?? {}, inner, toAbsolute)])
+  return Object.fromEntries(entries)
 }
 
 function absolute(path: string, base: string, userHome: string): string {

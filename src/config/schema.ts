@@ -98,6 +98,9 @@ const upstreamModel = z.strictObject({
     .nullable()
     .default(null)
     .meta(about('Longest output of one choice; null: as long as the context.', { unit: 'tokens' })),
+  tokenizer: pathOrNull(
+    'Hugging Face tokenizer.json of the model, to count its input where the upstream reports none, and to bound it closely where credit is short; null: from the bytes.',
+  ),
   trancheTokens: count(8_192, 1, 1_048_576, 'Output covered by the first hold, and by each extension.', 'tokens'),
   capabilities: z
     .strictObject({

@@ -286,7 +286,9 @@ export class Pipeline {
     const { books, clock, telemetry } = this.#parts
     const ending = isEmpty(request, relay, served.ending) ? 'empty' : served.ending
     if (ending === 'exhausted') relay.finishOpenChoices()
-    const usage = usageOf(request, relay, ending)
+    const counting = this.#countUnreportedInput(run, served)
+    const countedInput = counting === undefined ? undefined : await counting
+    const usage = usageOf(request, relay, ending, countedInput)
     const owed = charge(
       { ending, usage, prefillBegan: relay.prefillBegan, outputBegan: relay.outputBegan && request.stream },
       ticket.quote.price,
@@ -332,6 +334,18 @@ export class Pipeline {
     }
     telemetry.settled(settlement)
     answer(run, served, ending, usage, owed, client, headers)
+  }
+
+  // Where the upstream said nothing about the input and a tokenizer is at hand. Undefined, without a wait, everywhere else.
+  #countUnreportedInput(
+    { relay, request, model }: Run,
+    { upstreamId }: Served,
+  ): Promise<number | undefined> | undefined {
+    if (!relay.prefillBegan || relay.inputTokens !== undefined || relay.usage.inputSource !== 'absent') return undefined
+    const target = model.targets.find(each => each.upstreamId === upstreamId)
+    const upstream = this.#parts.upstreams.get(upstreamId)
+    if (target === undefined || upstream?.countInputLower === undefined) return undefined
+    return upstream.countInputLower(request, target.upstreamModel).catch(() => undefined)
   }
 }
 
@@ -398,11 +412,11 @@ function endingError(ending: Ending, served: Served, run: Run): ApiError {
   }
 }
 
-function usageOf(request: InferenceRequest, relay: Relay, ending: Ending): Usage {
+function usageOf(request: InferenceRequest, relay: Relay, ending: Ending, countedInput: number | undefined): Usage {
   const usage = finalUsage(relay.usage, {
     outputTokens: relay.outputTokens,
     inputTokens: relay.inputTokens,
-    inputTokensLower: () => (relay.prefillBegan ? inputTokensLower(request) : 0),
+    inputTokensLower: () => countedInput ?? (relay.prefillBegan ? inputTokensLower(request) : 0),
   })
   // Stopped for want of money, or broken off: the customer has what was relayed, and what the upstream did beyond is not theirs.
   if ((ending !== 'exhausted' && ending !== 'failed') || usage.outputTokens <= relay.outputTokens) return usage

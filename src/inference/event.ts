@@ -68,6 +68,8 @@ export type InferenceEvent =
       readonly usage: Usage
       /** Fields of the upstream's usage object that we do not know; they are passed on. */
       readonly extra?: JsonObject
+      /** What the upstream says that it takes from us for the request; undefined when it says nothing. */
+      readonly reportedCostNanodollars?: bigint
     }
 
 /** How an attempt ended, as the upstream saw it. */

@@ -58,8 +58,16 @@ export interface Upstream {
   readonly queuesOwnWork?: boolean
   /** Runs an attempt. Never throws: failures arrive through `sink.onEnd`. */
   run(attempt: Attempt, sink: AttemptSink): AttemptHandle
-  /** Exact number of input tokens of the request (template included), where the upstream can count. */
+  /**
+   * Input tokens of the request (template included), where the upstream can count: the exact number, or one that is surely not
+   * below it. Rejects when it cannot count now.
+   */
   countInput?(request: InferenceRequest, upstreamModel: string): Promise<number>
+  /**
+   * Input tokens of the request as a tokenizer counts its texts, surely not above the exact number, for when the upstream
+   * reported none. Rejects when it cannot count now.
+   */
+  countInputLower?(request: InferenceRequest, upstreamModel: string): Promise<number>
   /** How busy it is; where each model has a queue of its own, `queued` is that of the model named. */
   load(upstreamModel?: string): UpstreamLoad
   /** Takes no new work, lets running work end until the deadline, then stops. */

@@ -6,6 +6,8 @@ import type { Attempt, AttemptHandle, AttemptSink, Upstream, UpstreamLoad } from
 import { outsideLookup, refuseInsideLiteral } from '../std/egress.ts'
 import { failureOfStatus } from './dialects/openai/failure.ts'
 import { OpenAiStreamDecoder } from './dialects/openai/stream-decoder.ts'
+import { countInputLower, countInputUpper } from './tokenizer/count-input.ts'
+import type { TokenCounter } from './tokenizer/token-counter.ts'
 
 /** What an upstream that speaks the OpenAI protocol over HTTP needs. */
 export interface HttpUpstreamOptions {
@@ -21,6 +23,8 @@ export interface HttpUpstreamOptions {
   readonly headersTimeoutMs: number
   /** Longest silence in the middle of an answer. */
   readonly bodyTimeoutMs: number
+  /** Counts where the upstream does not, with the tokenizer file of each model (by its name there) that has one. */
+  readonly tokenizers?: { readonly counter: TokenCounter; readonly files: ReadonlyMap<string, string> }
 }
 
 /** An error body is read this far; the rest is dropped. */
@@ -35,6 +39,8 @@ export class HttpUpstream implements Upstream {
   readonly id: string
   readonly kind = 'http'
   readonly stoppable: boolean
+  readonly countInput?: Upstream['countInput']
+  readonly countInputLower?: Upstream['countInputLower']
   readonly #options: HttpUpstreamOptions
   readonly #pool: Pool
   readonly #basePath: string
@@ -57,6 +63,18 @@ export class HttpUpstream implements Upstream {
       bodyTimeout: options.bodyTimeoutMs,
       connect: options.allowPrivate ? {} : { lookup: outsideLookup },
     })
+    const { tokenizers } = options
+    if (tokenizers !== undefined && tokenizers.files.size > 0) {
+      const counting =
+        (count: typeof countInputLower) =>
+        async (request: Attempt['request'], upstreamModel: string): Promise<number> => {
+          const file = tokenizers.files.get(upstreamModel)
+          if (file === undefined) throw new Error(`${upstreamModel} has no tokenizer.`)
+          return await count(request, tokenizers.counter, file)
+        }
+      this.countInput = counting(countInputUpper)
+      this.countInputLower = counting(countInputLower)
+    }
     this.#headers = {
       'content-type': 'application/json',
       accept: 'text/event-stream',

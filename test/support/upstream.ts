@@ -12,6 +12,8 @@ export interface Exchange {
   tokens(count: number): void
   /** Ends the answer as it should end: finish, usage of all that was sent, [DONE]. */
   finish(): void
+  /** Ends the answer as it should end, but for the usage, of which it says nothing. */
+  finishSilently(): void
   /** Ends the answer as if it were whole, without finish and usage. */
   cut(): void
   /** Refuses with a status. */
@@ -104,6 +106,10 @@ function exchangeOf(body: Exchange['body'], response: ServerResponse): Exchange 
       }
       const finish = frame({ choices: [{ index: 0, delta: {}, finish_reason: 'stop' }] })
       response.end(`${finish}${frame({ choices: [], usage })}data: [DONE]\n\n`)
+    },
+    finishSilently() {
+      open()
+      response.end(`${frame({ choices: [{ index: 0, delta: {}, finish_reason: 'stop' }] })}data: [DONE]\n\n`)
     },
     cut() {
       open()

@@ -2,7 +2,8 @@ import type { InferenceEvent, UpstreamFailure } from '../../../inference/event.t
 import type { JsonObject } from '../../../inference/request.ts'
 import { isObject } from '../../../wire/json-object.ts'
 import { SseFrameTooLarge, SseParser } from '../../../wire/sse-parser.ts'
-import { type NormalisedUsage, normaliseOpenAiUsage } from '../../usage-normaliser.ts'
+import { type NormalisedUsage, UsageReader } from '../usage-normaliser.ts'
+import { usageObjectIn } from './chat-usage.ts'
 import { ChunkDecoder } from './chunk-decoder.ts'
 import { ChunkScan } from './chunk-scan.ts'
 import { failureOfErrorFrame } from './error-frame.ts'
@@ -37,6 +38,7 @@ export class OpenAiStreamDecoder {
   readonly #parser = new SseParser({ frameBytesMax: FRAME_BYTES_MAX })
   readonly #scan = new ChunkScan()
   readonly #chunks = new ChunkDecoder()
+  readonly #usage = new UsageReader('openai-chat')
   readonly #publicModel: Buffer
   readonly #choices: number | undefined
   #passthrough: boolean
@@ -135,16 +137,19 @@ export class OpenAiStreamDecoder {
     if ((chunk.error !== undefined && chunk.error !== null) || parser.event === 'error') {
       return failureOfErrorFrame(chunk.error === undefined ? { error: chunk } : chunk)
     }
-    const usage = normaliseOpenAiUsage(chunk.usage)
+    const usage = this.#usage.read(chunk)
     if (!this.#started) this.#start(chunk, usage, emit)
     const choices = Array.isArray(chunk.choices) ? chunk.choices : []
     if (!choices.every(choice => this.#isExpected(choice)))
       return protocolFailure('The upstream sent a choice that was not asked for.')
-    if (this.#passthrough && usage === undefined && Array.isArray(chunk.choices) && parser.dataBytes === parser.bytes) {
+    const unread = this.#passthrough && Array.isArray(chunk.choices) && parser.dataBytes === parser.bytes
+    // A usage object goes to the client with the settlement and no other way, also one that says nothing.
+    if (unread && usageObjectIn(chunk) === undefined) {
       const seen = this.#chunks.observe(choices)
       if (typeof seen === 'number') {
         this.#scan.scan(parser.dataBytes, parser.dataStart, parser.dataEnd)
         this.#forward(seen, emit)
+        if (usage !== undefined) this.#report(usage, choices, emit)
         return null
       }
       if (seen !== 'decode') return seen
@@ -160,15 +165,16 @@ export class OpenAiStreamDecoder {
     if (typeof id !== 'string' || !Number.isSafeInteger(created)) this.#passthrough = false
     emit({
       type: 'started',
-      ...(usage?.usage.inputSource === 'reported' && { inputTokens: usage.usage.inputTokens }),
+      // No prompt is empty: a server that says 0 has not counted yet, and the hold for the input must not be given back.
+      ...((usage?.usage.inputTokens ?? 0) > 0 && { inputTokens: usage?.usage.inputTokens }),
       ...(this.#passthrough && { answerId: id as string, createdS: created as number }),
     })
   }
 
   #decode(choices: readonly unknown[], usage: NormalisedUsage | undefined, emit: Emit): UpstreamFailure | null {
-    const sole = (this.#choices ?? 1) === 1
-    const reported = sole && usage?.usage.outputSource === 'reported' ? usage.usage.outputTokens : undefined
-    const tokens = reported === undefined ? undefined : Math.max(0, reported - this.#tokens)
+    // A running total tells how many tokens this chunk holds; 0 so far, beside a text, has not been counted yet.
+    const running = (this.#choices ?? 1) === 1 ? this.#usage.frameOutputTokens : undefined
+    const tokens = running === undefined || running === 0 ? undefined : Math.max(0, running - this.#tokens)
     const { dataBytes, dataStart, dataEnd } = this.#parser
     const failure = this.#chunks.decode(choices, tokens, event => {
       if (event.type === 'delta') {
@@ -180,12 +186,18 @@ export class OpenAiStreamDecoder {
       }
       emit(event)
     })
-    if (usage === undefined) return failure
-    if (sole || choices.length === 0) {
-      this.#doubtfulUsage = undefined
-      emitUsage(usage, emit)
-    } else this.#doubtfulUsage = usage
+    if (usage !== undefined) this.#report(usage, choices, emit)
     return failure
+  }
+
+  #report(usage: NormalisedUsage, choices: readonly unknown[], emit: Emit): void {
+    if ((this.#choices ?? 1) > 1 && choices.length > 0) {
+      this.#doubtfulUsage = usage
+      return
+    }
+    this.#doubtfulUsage = undefined
+    this.#flush(emit)
+    emitUsage(usage, emit)
   }
 
   /** Sends the current frame on; one that finishes a choice goes alone, because it may have to be held back. */
@@ -230,7 +242,7 @@ export class OpenAiStreamDecoder {
 }
 
 function emitUsage(usage: NormalisedUsage, emit: Emit): void {
-  emit({ type: 'usage', usage: usage.usage, ...(usage.extra !== undefined && { extra: usage.extra }) })
+  emit({ type: 'usage', ...usage })
 }
 
 function protocolFailure(message: string): UpstreamFailure {
