@@ -125,10 +125,3 @@ function parsed(text: string, parse: (text: string) => bigint, context: z.Refine
     return z.NEVER
   }
 }
-
-/** Picodollars as dollars: 1_000_000_000_000n → `"1.00"`; at least two places, no more than needed. */
-export function formatPicodollars(picodollars: bigint): string {
-  const whole = picodollars / 1_000_000_000_000n
-  const fraction = (picodollars % 1_000_000_000_000n).toString().padStart(12, '0').replace(/0+$/, '').padEnd(2, '0')
-  return `${whole}.${fraction}`
-}

@@ -106,6 +106,8 @@ export function settlement(parts: Partial<Settlement> = {}): Settlement {
     ending: 'completed',
     usage: USAGE_ABSENT,
     priceId: 'price_1',
+    serviceTier: 'standard',
+    costNanodollars: null,
     chargeNanodollars: 0n,
     overrunNanodollars: 0n,
     heldNanodollars: 1_000_000n,

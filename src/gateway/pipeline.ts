@@ -3,17 +3,18 @@ import { admit, type Ticket } from '../admission/admit.ts'
 import { authenticate, type Caller } from '../admission/authenticate.ts'
 import type { KeyHasher } from '../admission/key-hasher.ts'
 import { quote } from '../admission/quote.ts'
+import { type Sale, saleOf } from '../admission/sale.ts'
 import { ApiError } from '../errors.ts'
 import type { InferenceRequest } from '../inference/request.ts'
-import type { Model, Price, Snapshot } from '../inference/snapshot.ts'
+import type { Model, Snapshot, Target } from '../inference/snapshot.ts'
 import type { Usage } from '../inference/usage.ts'
 import type { Books } from '../ledger/books.ts'
 import { type Ending, type Journal, JournalRefusal } from '../ledger/journal.ts'
+import { chargedTier } from '../pricing/ceiling.ts'
 import type { ProtocolCodec } from '../protocols/protocol.ts'
 import { type Placement, place } from '../router/place.ts'
-import { type Charge, charge } from '../settlement/charge.ts'
+import { type Charge, charge, upstreamCost } from '../settlement/charge.ts'
 import { finalUsage, inputTokensLower } from '../settlement/final-usage.ts'
-import { priceAt } from '../settlement/price-usage.ts'
 import type { Clock } from '../std/clock.ts'
 import { type LiveMember, LiveSet } from '../std/live-set.ts'
 import type { Telemetry } from '../telemetry/telemetry.ts'
@@ -73,8 +74,6 @@ interface Run extends LiveMember {
   readonly relay: Relay
   /** Monotonic. */
   readonly receivedMs: number
-  /** Wall clock. */
-  readonly admittedMs: number
 }
 
 /**
@@ -115,11 +114,11 @@ export class Pipeline {
       // A body may take long to come; what had not begun when a drain began does not begin.
       this.#refuseWhileDraining()
       const model = findModel(snapshot, request)
-      const price = findPrice(model, clock.nowMs())
+      const sale = saleOf(request, model, caller.org, clock.nowMs())
       if (!this.#journalHealth.mayAdmit()) {
         throw new ApiError('settlement_unavailable', 'Charges cannot be written at the moment.', { retryAfterMs: 5000 })
       }
-      const ticket = await this.#admit(caller, request, model, price)
+      const ticket = await this.#admit(caller, request, model, sale)
       try {
         await this.#run(codec, request, caller, model, ticket, client, receivedMs)
       } finally {
@@ -167,7 +166,7 @@ export class Pipeline {
 
   // Bytes bound the input safely. Only where that bound is refused is the engine asked for the exact number, so that the
   // wait for it is paid by those who are short of money and by nobody else.
-  async #admit(caller: Caller, request: InferenceRequest, model: Model, price: Price): Promise<Ticket> {
+  async #admit(caller: Caller, request: InferenceRequest, model: Model, sale: Sale): Promise<Ticket> {
     const { books, upstreams } = this.#parts
     const stoppable = model.targets.every(target => upstreams.get(target.upstreamId)?.stoppable ?? true)
     try {
@@ -175,14 +174,14 @@ export class Pipeline {
         request,
         caller,
         model,
-        admit(caller, quote(request, model, price, stoppable), request.id, books),
+        admit(caller, quote(request, model, sale, stoppable), request.id, books),
       )
     } catch (refusal) {
       const target = model.targets[0]
       const count = target === undefined ? undefined : upstreams.get(target.upstreamId)?.countInput
       if (!(refusal instanceof ApiError) || refusal.status !== 402 || count === undefined || model.targets.length !== 1)
         throw refusal
-      const floor = quote(request, model, price, stoppable, 0)
+      const floor = quote(request, model, sale, stoppable, 0)
       // Not even an empty prompt could be paid: no need to count.
       books.void(admit(caller, floor, request.id, books).hold)
       const upstream = upstreams.get((target as { upstreamId: string }).upstreamId)
@@ -195,7 +194,7 @@ export class Pipeline {
         request,
         caller,
         model,
-        admit(caller, quote(request, model, price, stoppable, inputTokens), request.id, books),
+        admit(caller, quote(request, model, sale, stoppable, inputTokens), request.id, books),
       )
     }
   }
@@ -211,7 +210,7 @@ export class Pipeline {
       keyId: caller.key.id,
       modelId: model.id,
       heldNanodollars: ticket.hold.amountNanodollars,
-      admittedMs: this.#parts.clock.nowMs(),
+      admittedMs: ticket.quote.admittedMs,
     })
     return ticket
   }
@@ -226,8 +225,7 @@ export class Pipeline {
     receivedMs: number,
   ): Promise<void> {
     const { clock, upstreams, telemetry } = this.#parts
-    const admittedMs = clock.nowMs()
-    const createdS = Math.floor(admittedMs / 1000)
+    const createdS = Math.floor(ticket.quote.admittedMs / 1000)
     const headers: OutgoingHttpHeaders = { 'x-request-id': request.id, 'x-headrace-model': model.id }
     const relay = new Relay({
       request,
@@ -239,7 +237,7 @@ export class Pipeline {
         client.head(200, request.stream ? { ...STREAM_HEADERS, ...headers } : { ...BUFFERED_HEADERS, ...headers }),
       nowMs: () => clock.monotonicMs(),
     })
-    const run: Run = { request, caller, model, ticket, relay, receivedMs, admittedMs, slot: -1 }
+    const run: Run = { request, caller, model, ticket, relay, receivedMs, slot: -1 }
     client.onGone = () => relay.stop('cancelled')
     this.#runs.add(run)
     telemetry.admitted(model.id)
@@ -256,13 +254,13 @@ export class Pipeline {
     const { upstreams, cacheSaltOf } = this.#parts
     let end: RelayEnd = { ending: 'failed', failure: unavailable(run.model, placement) }
     let attempts = 0
-    let upstreamId = ''
+    let reached: Target | null = null
     for (const { target, reason } of placement.places) {
       const upstream = upstreams.get(target.upstreamId)
       if (upstream === undefined) continue
       attempts++
-      upstreamId = target.upstreamId
-      headers['x-headrace-upstream'] = upstreamId
+      reached = target
+      headers['x-headrace-upstream'] = target.upstreamId
       headers['x-headrace-route'] =
         attempts === 1 ? reason : `fallback ${attempts} of ${placement.places.length}; ${reason}`
       end = await run.relay.attempt(upstream, target.upstreamModel, cacheSaltOf(run.caller.org.id))
@@ -273,7 +271,7 @@ export class Pipeline {
       if (run.relay.committed) break
     }
     headers['x-headrace-attempts'] = String(attempts)
-    return { ...end, attempts, upstreamId }
+    return { ...end, attempts, target: reached }
   }
 
   // Settled before told: nothing that makes an answer look complete leaves before its charge is durable.
@@ -282,12 +280,23 @@ export class Pipeline {
     const { books, clock, telemetry } = this.#parts
     const ending = isEmpty(request, relay, served.ending) ? 'empty' : served.ending
     if (ending === 'exhausted') relay.finishOpenChoices()
-    const usage = usageOf(request, relay, ending)
+    const { price, admittedMs, tier: askedTier } = ticket.quote
+    const done = usageOf(request, relay)
+    const usage = relayedUsage(done, relay, ending)
+    const { prefillBegan, servedTier } = relay
+    const tier = chargedTier(askedTier, servedTier)
     const owed = charge(
-      { ending, usage, prefillBegan: relay.prefillBegan, outputBegan: relay.outputBegan && request.stream },
-      ticket.quote.price,
+      { ending, usage, prefillBegan, outputBegan: relay.outputBegan && request.stream, admittedMs, tier },
+      price,
       ticket.hold.amountNanodollars,
     )
+    const costNanodollars = upstreamCost(relay.reportedCostNanodollars, served.target?.cost, {
+      usage: done,
+      prefillBegan,
+      outputBegan: relay.outputBegan,
+      admittedMs,
+      tier: servedTier ?? askedTier,
+    })
     const settlement = {
       requestId: request.id,
       orgId: caller.org.id,
@@ -295,15 +304,17 @@ export class Pipeline {
       modelId: model.id,
       protocol: request.protocol,
       stream: request.stream,
-      upstreamId: served.upstreamId,
+      upstreamId: served.target?.upstreamId ?? '',
       attempts: served.attempts,
       ending,
       usage,
-      priceId: ticket.quote.price.id,
+      priceId: price.id,
+      serviceTier: tier,
       chargeNanodollars: owed.chargeNanodollars,
       overrunNanodollars: owed.overrunNanodollars,
+      costNanodollars,
       heldNanodollars: ticket.hold.peakNanodollars,
-      admittedMs: run.admittedMs,
+      admittedMs,
       settledMs: clock.nowMs(),
       ttftMs: relay.firstTokenMs === null ? null : relay.firstTokenMs - run.receivedMs,
       durationMs: clock.monotonicMs() - run.receivedMs,
@@ -330,10 +341,11 @@ export class Pipeline {
 
 interface Served extends RelayEnd {
   readonly attempts: number
-  readonly upstreamId: string
+  /** Where the last attempt went; null when none was made. */
+  readonly target: Target | null
 }
 
-const NOBODY_THERE: Served = { ending: 'cancelled', failure: null, attempts: 0, upstreamId: '' }
+const NOBODY_THERE: Served = { ending: 'cancelled', failure: null, attempts: 0, target: null }
 
 const STREAM_HEADERS: OutgoingHttpHeaders = {
   'content-type': 'text/event-stream; charset=utf-8',
@@ -391,12 +403,17 @@ function endingError(ending: Ending, served: Served, run: Run): ApiError {
   }
 }
 
-function usageOf(request: InferenceRequest, relay: Relay, ending: Ending): Usage {
-  const usage = finalUsage(relay.usage, {
+// What the upstream did, as far as is known.
+function usageOf(request: InferenceRequest, relay: Relay): Usage {
+  return finalUsage(relay.usage, {
     outputTokens: relay.outputTokens,
     inputTokens: relay.inputTokens,
     inputTokensLower: () => (relay.prefillBegan ? inputTokensLower(request) : 0),
   })
+}
+
+// The part of it that is the customer's.
+function relayedUsage(usage: Usage, relay: Relay, ending: Ending): Usage {
   // Stopped for want of money, or broken off: the customer has what was relayed, and what the upstream did beyond is not theirs.
   if ((ending !== 'exhausted' && ending !== 'failed') || usage.outputTokens <= relay.outputTokens) return usage
   return {
@@ -450,13 +467,6 @@ function lackingCapability(
     return { what: 'answers in JSON by constraint', param: 'response_format' }
   }
   return null
-}
-
-function findPrice(model: Model, nowMs: number): Price {
-  const price = priceAt(model.prices, nowMs)
-  if (price === undefined)
-    throw new ApiError('model_price_missing', `${model.id} has no price in force, so it cannot be sold.`)
-  return price
 }
 
 function unavailable(model: Model, placement: Placement) {

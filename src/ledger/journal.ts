@@ -1,4 +1,5 @@
 import type { Protocol } from '../inference/request.ts'
+import type { ServiceTier } from '../inference/service-tier.ts'
 import type { Usage } from '../inference/usage.ts'
 import type { AccountId } from './account.ts'
 
@@ -44,10 +45,14 @@ export interface Settlement {
   readonly ending: Ending
   readonly usage: Usage
   readonly priceId: string
+  /** The tier that was charged: the one really served, as far as that is known. */
+  readonly serviceTier: ServiceTier
   /** Charged to the org, 0 or more. */
   readonly chargeNanodollars: bigint
   /** Priced usage above the hold; not charged to the org. */
   readonly overrunNanodollars: bigint
+  /** What the upstream takes for it, nanodollars, as reported or by its cost list; null when neither is known. */
+  readonly costNanodollars: bigint | null
   /** The hold at its largest. */
   readonly heldNanodollars: bigint
   readonly admittedMs: number

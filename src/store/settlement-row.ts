@@ -86,6 +86,8 @@ export function settlementOf(row: Record<string, unknown>): Settlement {
     priceId: String(row.price),
     chargeNanodollars: BigInt(row.charge as bigint),
     overrunNanodollars: BigInt(row.overrun as bigint),
+    serviceTier: 'standard',
+    costNanodollars: null,
     heldNanodollars: BigInt(row.held as bigint),
     admittedMs: Number(row.admitted_ms),
     settledMs: Number(row.settled_ms),
