@@ -105,6 +105,8 @@ function settlement(requestId: string, chargeNanodollars: bigint): Settlement {
     priceId: 'p',
     chargeNanodollars,
     overrunNanodollars: 0n,
+    serviceTier: 'standard',
+    costNanodollars: null,
     heldNanodollars: chargeNanodollars,
     admittedMs: 0,
     settledMs: 0,

@@ -226,7 +226,10 @@ function checkConditions(override: TokenOverride, path: (string | number)[]): vo
   }
   const stranger = utc_days?.find(day => !UTC_DAYS.includes(day))
   if (stranger !== undefined)
-    throw new PriceFormatError([...path, 'utc_days'], `has to hold days such as monday, not ${JSON.stringify(stranger)}`)
+    throw new PriceFormatError(
+      [...path, 'utc_days'],
+      `has to hold days such as monday, not ${JSON.stringify(stranger)}`,
+    )
   if (min_prompt_tokens !== undefined && (!Number.isSafeInteger(min_prompt_tokens) || min_prompt_tokens < 0))
     throw new PriceFormatError([...path, 'min_prompt_tokens'], 'has to be a whole number, 0 or more')
 }

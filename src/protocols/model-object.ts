@@ -1,5 +1,5 @@
-import type { JsonObject } from '../inference/request.ts'
 import type { Rates } from '../inference/price.ts'
+import type { JsonObject } from '../inference/request.ts'
 import type { Model, Price } from '../inference/snapshot.ts'
 import { documentOfTariff } from '../pricing/document.ts'
 import { shownTariff } from '../pricing/shown-tariff.ts'

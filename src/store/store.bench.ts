@@ -38,6 +38,8 @@ function settlement(): Settlement {
     priceId: 'price_bench',
     chargeNanodollars: CHARGE,
     overrunNanodollars: 0n,
+    serviceTier: 'standard',
+    costNanodollars: null,
     heldNanodollars: 100_000n,
     admittedMs: Date.now(),
     settledMs: Date.now(),

@@ -46,6 +46,8 @@ export function settlement(requestId: string, changes: Partial<Settlement> = {})
     priceId: PRICE.id,
     chargeNanodollars: CHARGE,
     overrunNanodollars: 0n,
+    serviceTier: 'standard',
+    costNanodollars: null,
     heldNanodollars: 200_000n,
     admittedMs: NOW_MS - 250,
     settledMs: NOW_MS,

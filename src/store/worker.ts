@@ -48,7 +48,7 @@ function methodsOf(database: DatabaseSync, names: Names | null): Record<string, 
     addCredit: (transfer: never) => writes.addCredit(transfer),
     putModel: (model: never) => writes.putModel(model),
     removeModel: (modelId: never) => writes.removeModel(modelId),
-    setPrice: (price: never) => writes.setPrice(price),
+    setPrices: (prices: never) => writes.setPrices(prices),
   }
 }
 

@@ -19,6 +19,8 @@ const SETTLED: Settlement = {
   priceId: 'price_1',
   chargeNanodollars: 250_000_000n,
   overrunNanodollars: 0n,
+  serviceTier: 'standard',
+  costNanodollars: null,
   heldNanodollars: 300_000_000n,
   admittedMs: 0,
   settledMs: 5,

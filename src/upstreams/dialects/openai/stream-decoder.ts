@@ -1,5 +1,6 @@
 import type { InferenceEvent, UpstreamFailure } from '../../../inference/event.ts'
 import type { JsonObject } from '../../../inference/request.ts'
+import type { ServiceTier } from '../../../inference/service-tier.ts'
 import { isObject } from '../../../wire/json-object.ts'
 import { SseFrameTooLarge, SseParser } from '../../../wire/sse-parser.ts'
 import { type NormalisedUsage, normaliseOpenAiUsage } from '../../usage-normaliser.ts'
@@ -8,6 +9,7 @@ import { ChunkScan } from './chunk-scan.ts'
 import { failureOfErrorFrame } from './error-frame.ts'
 import { rewriteFrame } from './frame-rewrite.ts'
 import { RepeatedFrame } from './repeated-frame.ts'
+import { reportedCost, servedTier } from './reported-terms.ts'
 import { estimateTokens } from './token-estimate.ts'
 
 type Emit = (event: InferenceEvent) => void
@@ -46,6 +48,9 @@ export class OpenAiStreamDecoder {
   #tokens = 0
   /** Usage out of a chunk with choices while there are several: it may speak of one choice only. */
   #doubtfulUsage: NormalisedUsage | undefined
+  /** What the last frames that were read say of the tier and of what the upstream takes. */
+  #servedTier: ServiceTier | undefined
+  #costNanodollars: bigint | undefined
   /** Adjacent frames that pass unchanged: one event for all, one view of memory. */
   #runStart = -1
   #runEnd = -1
@@ -75,7 +80,7 @@ export class OpenAiStreamDecoder {
       const failure = this.#drain(emit)
       if (failure !== null) return failure
     }
-    if (this.#doubtfulUsage !== undefined) emitUsage(this.#doubtfulUsage, emit)
+    if (this.#doubtfulUsage !== undefined) this.#emitUsage(this.#doubtfulUsage, emit)
     this.#doubtfulUsage = undefined
     if (this.#chunks.finishes >= (this.#choices ?? 1)) return null
     return { reason: 'disconnected', message: 'The upstream ended its answer before it was finished.', retryable: true }
@@ -136,6 +141,8 @@ export class OpenAiStreamDecoder {
       return failureOfErrorFrame(chunk.error === undefined ? { error: chunk } : chunk)
     }
     const usage = normaliseOpenAiUsage(chunk.usage)
+    this.#servedTier = servedTier(chunk) ?? this.#servedTier
+    this.#costNanodollars = reportedCost(chunk.usage) ?? this.#costNanodollars
     if (!this.#started) this.#start(chunk, usage, emit)
     const choices = Array.isArray(chunk.choices) ? chunk.choices : []
     if (!choices.every(choice => this.#isExpected(choice)))
@@ -162,6 +169,7 @@ export class OpenAiStreamDecoder {
       type: 'started',
       ...(usage?.usage.inputSource === 'reported' && { inputTokens: usage.usage.inputTokens }),
       ...(this.#passthrough && { answerId: id as string, createdS: created as number }),
+      ...(this.#servedTier !== undefined && { serviceTier: this.#servedTier }),
     })
   }
 
@@ -183,7 +191,7 @@ export class OpenAiStreamDecoder {
     if (usage === undefined) return failure
     if (sole || choices.length === 0) {
       this.#doubtfulUsage = undefined
-      emitUsage(usage, emit)
+      this.#emitUsage(usage, emit)
     } else this.#doubtfulUsage = usage
     return failure
   }
@@ -222,15 +230,21 @@ export class OpenAiStreamDecoder {
     emit({ type: 'frame', bytes, tokens, finishes: 0 })
   }
 
+  #emitUsage({ usage, extra }: NormalisedUsage, emit: Emit): void {
+    emit({
+      type: 'usage',
+      usage,
+      ...(this.#servedTier !== undefined && { serviceTier: this.#servedTier }),
+      ...(this.#costNanodollars !== undefined && { costNanodollars: this.#costNanodollars }),
+      ...(extra !== undefined && { extra }),
+    })
+  }
+
   #isExpected(choice: unknown): boolean {
     if (this.#choices === undefined || !isObject(choice) || choice.index === undefined) return true
     const index = choice.index
     return Number.isInteger(index) && (index as number) >= 0 && (index as number) < this.#choices
   }
-}
-
-function emitUsage(usage: NormalisedUsage, emit: Emit): void {
-  emit({ type: 'usage', usage: usage.usage, ...(usage.extra !== undefined && { extra: usage.extra }) })
 }
 
 function protocolFailure(message: string): UpstreamFailure {
