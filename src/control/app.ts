@@ -11,6 +11,8 @@ import { modelRoutes } from './models.ts'
 import { secretsEqual } from './operator-token.ts'
 import { orgRoutes } from './orgs.ts'
 import type { ControlDeps } from './ports.ts'
+import { priceListRoutes } from './price-list.ts'
+import { priceReplayRoutes } from './price-replay.ts'
 import { priceRoutes } from './prices.ts'
 import { statusRoutes } from './status.ts'
 import { usageRoutes } from './usage.ts'
@@ -79,6 +81,8 @@ export function createControlApp(deps: ControlDeps): ControlPlane {
     keyRoutes,
     modelRoutes,
     priceRoutes,
+    priceListRoutes,
+    priceReplayRoutes,
     usageRoutes,
     ledgerRoutes,
     interruptedRoutes,

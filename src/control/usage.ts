@@ -3,7 +3,17 @@ import { ApiError } from '../errors.ts'
 import type { Settlement, Transfer } from '../ledger/journal.ts'
 import { formatDollars } from '../ledger/money.ts'
 import { answers, type Control, type ControlApp } from './control-context.ts'
-import { DollarsOut, decodeCursor, encodeCursor, formatTime, listOf, PageQuery, TimeIn, TimeOut } from './fields.ts'
+import {
+  DollarsOut,
+  decodeCursor,
+  encodeCursor,
+  formatDollarsOrNull,
+  formatTime,
+  listOf,
+  PageQuery,
+  TimeIn,
+  TimeOut,
+} from './fields.ts'
 import type { UsageFilter } from './ports.ts'
 import { PriceBody, priceBody } from './prices.ts'
 import { chargeArithmetic } from './story.ts'
@@ -46,6 +56,8 @@ export const UsageBody = z
       })
       .openapi('Usage', { description: 'Each count was reported by the upstream, counted by us, or is absent.' }),
     price: z.string().openapi({ description: 'Id of the price row that was charged.' }),
+    service_tier: z.enum(['standard', 'priority', 'flex', 'batch']).openapi({ description: 'That was charged.' }),
+    cost: DollarsOut.nullable().openapi({ description: 'What the upstream takes; null when not known.' }),
     charge: DollarsOut,
     overrun: DollarsOut.openapi({ description: 'Work beyond the hold, which the operator bears.' }),
     held: DollarsOut.openapi({ description: 'The hold at its largest.' }),
@@ -98,18 +110,22 @@ export const UsageStory = z
       .object({
         lines: z.array(
           z.object({
-            class: z.enum(['input', 'cached_input', 'output', 'request']),
+            class: z.enum(['input', 'cached_input', 'cache_write', 'output', 'reasoning', 'request', 'search_unit']),
             quantity: Count,
             price: z
               .string()
-              .openapi({ description: 'Dollars per million tokens; on the last line dollars per request.' }),
+              .openapi({ description: 'Dollars per million tokens; dollars each for requests and search units.' }),
             picodollars_each: z.string(),
             picodollars: z.string(),
           }),
         ),
-        picodollars: z.string(),
+        factors: z
+          .array(z.object({ of: z.enum(['margin', 'tier', 'window', 'step']), multiplier: z.string() }))
+          .openapi({ description: 'What the sum of the lines is multiplied by.' }),
+        picodollars: z.string().openapi({ description: 'Exact; a fraction where it is no whole number.' }),
         dollars: z.string(),
         rounded: DollarsOut.openapi({ description: 'After the one rounding, half to even, to nanodollars.' }),
+        rounding_picodollars: z.string().openapi({ description: 'What the rounding added.' }),
         held: DollarsOut,
         charge: DollarsOut,
         overrun: DollarsOut,
@@ -240,6 +256,8 @@ function usageBody(row: Settlement): z.infer<typeof UsageBody> {
       reasoning_source: usage.reasoningSource,
     },
     price: row.priceId,
+    service_tier: row.serviceTier,
+    cost: formatDollarsOrNull(row.costNanodollars),
     charge: formatDollars(row.chargeNanodollars),
     overrun: formatDollars(row.overrunNanodollars),
     held: formatDollars(row.heldNanodollars),

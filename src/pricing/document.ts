@@ -58,6 +58,9 @@ export interface TermsDocument {
 /** A tariff as people write it, in JSON or YAML. */
 export type TariffDocument = RatesDocument & TermsDocument
 
+/** Rates as we write them: these are always said. */
+type WrittenRates = RatesDocument & { readonly cached_input: string; readonly request: string }
+
 /** A price was written wrongly. The message says how, and `path` where. */
 export class PriceFormatError extends Error {
   override name = 'PriceFormatError'
@@ -102,7 +105,7 @@ export function termsOfDocument(document: TermsDocument, base: Partial<RatesDocu
 }
 
 /** The one form in which a tariff is written: two tariffs that price alike by the same means have the same document. */
-export function documentOfTariff(tariff: Tariff): TariffDocument {
+export function documentOfTariff(tariff: Tariff): WrittenRates & TermsDocument {
   return { ...documentOfRates(tariff), ...(tariff.terms === undefined ? {} : documentOfTerms(tariff.terms)) }
 }
 
@@ -133,7 +136,7 @@ export function formatMinute(minute: number): string {
   return `${two(Math.floor(minute / 60))}:${two(minute % 60)}`
 }
 
-function documentOfRates(rates: Rates): RatesDocument {
+function documentOfRates(rates: Rates): WrittenRates {
   const { cacheWritePicodollars, reasoningPicodollars, searchUnitPicodollars } = rates
   return {
     input: formatPricePerMillion(rates.inputPicodollars),
