@@ -47,7 +47,7 @@ Examples:
   npx headrace models catalogue                     what can be pulled by name
   npx headrace models price my-model --input 0.10 --cached 0.02 --output 0.40
   npx headrace models price my-model --input 0.20 --cached 0.04 --output 0.80 --from 2027-01-01
-  npx headrace models price my-model --input 0.10 --output 0.40 --window "mon-fri 01:00-04:00 2" --tier flex=0.5`,
+  npx headrace models price my-model --input 0.10 --output 0.40 --window "mon-fri 01:00-04:00 2"`,
     )
 
   group

@@ -5,6 +5,7 @@ import { timeFrom } from './arguments.ts'
 import { CliError, EXIT } from './cli-error.ts'
 import type { Io } from './io.ts'
 import { formatCount, formatMoney, formatTime } from './output/units.ts'
+import { pickOrg } from './pick-org.ts'
 import { type PriceOut, type PriceRow, readPriceList, writePriceList } from './price-file.ts'
 import { priceTable, termsText } from './price-text.ts'
 import { openSession, type Session } from './session.ts'
@@ -12,7 +13,7 @@ import { openSession, type Session } from './session.ts'
 type Imported = Awaited<ReturnType<ControlClient['importPrices']>>
 type Replay = Awaited<ReturnType<ControlClient['replayPrices']>>
 
-/** `headrace prices [list | import | export | replay]`. */
+/** `headrace prices [list | import | export | group | replay]`. */
 export function register(program: Command, io: Io): void {
   const group = program
     .command('prices')
@@ -62,6 +63,28 @@ Examples:
       const prices = listIn(io, file)
       const result = await session.control(client => client.importPrices({ prices, dry_run: dryRun === true }))
       session.show(result, () => importText(result))
+    })
+
+  group
+    .command('group')
+    .description('Put an org into a price group, or take it out; without a group, tell which it is in.')
+    .argument('<org>', 'id or name of the org')
+    .argument('[group]', 'name of the group')
+    .option('--none', 'take it out of its group')
+    .action(async (named: string, priceGroup: string | undefined, { none }: { none?: boolean }, command: Command) => {
+      const session = openSession(io, command)
+      if (none === true && priceGroup !== undefined)
+        throw new CliError('Give a group or --none, not both.', { exitCode: EXIT.usage })
+      const org = await session.control(async client => {
+        const { id } = await pickOrg(client, named)
+        if (priceGroup === undefined && none !== true) return await client.getOrg(id)
+        return await client.updateOrg(id, { price_group: priceGroup ?? null })
+      })
+      session.show(org, () =>
+        org.price_group === null
+          ? `${org.name} pays the prices for everybody.\n`
+          : `${org.name} pays the prices of ${org.price_group} where there are any.\n`,
+      )
     })
 
   group
