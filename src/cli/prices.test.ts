@@ -13,7 +13,10 @@ import { createCli } from './testing.ts'
 async function world() {
   const cli = await createCli()
   for (const id of ['deepseek-v4-pro', 'deepseek-flash'])
-    await cli.harness.client.putModel(id, { context_tokens: 1_000, targets: [{ upstream: 'engine', upstream_model: id }] })
+    await cli.harness.client.putModel(id, {
+      context_tokens: 1_000,
+      targets: [{ upstream: 'engine', upstream_model: id }],
+    })
   return cli
 }
 

@@ -6,6 +6,7 @@ import { quote } from '../admission/quote.ts'
 import { type Sale, saleOf } from '../admission/sale.ts'
 import { ApiError } from '../errors.ts'
 import type { InferenceRequest } from '../inference/request.ts'
+import type { ServiceTier } from '../inference/service-tier.ts'
 import type { Model, Snapshot, Target } from '../inference/snapshot.ts'
 import type { Usage } from '../inference/usage.ts'
 import type { Books } from '../ledger/books.ts'
@@ -335,7 +336,7 @@ export class Pipeline {
       return
     }
     telemetry.settled(settlement)
-    answer(run, served, ending, usage, owed, client, headers)
+    answer(run, served, ending, usage, owed, tier, client, headers)
   }
 }
 
@@ -361,6 +362,7 @@ function answer(
   ending: Ending,
   usage: Usage,
   owed: Charge,
+  tier: ServiceTier,
   client: ClientPort,
   headers: OutgoingHttpHeaders,
 ): void {
@@ -372,6 +374,7 @@ function answer(
   const last = relay.encoder.complete({
     usage,
     chargeNanodollars: owed.chargeNanodollars,
+    serviceTier: request.serviceTier === undefined ? undefined : tier,
     usageExtra: relay.usageExtra,
     notice: ending === 'exhausted' ? OUT_OF_MONEY : undefined,
   })

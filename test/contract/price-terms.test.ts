@@ -74,18 +74,23 @@ test('tiers, steps, windows, groups and margins, through a whole server', async 
   const home = newHome()
   let server = await startServer(home, config('0.5'))
   const { key } = server
+  let told: string | undefined
   const cost = async (model: string, more: object = {}) => {
     const { status, answer } = await ask(server, key, { model, ...more })
     assert.equal(status, 200, JSON.stringify(answer))
+    told = answer.service_tier
     return answer.usage.estimated_cost
   }
   try {
     serves = undefined
     assert.equal(await cost('tiered'), 0.00101)
+    assert.equal(told, undefined)
     assert.equal(await cost('tiered', { service_tier: 'priority' }), 0.00202)
     assert.equal(await cost('tiered', { service_tier: 'flex' }), 0.000505)
+    assert.equal(told, 'flex')
     serves = 'default'
     assert.equal(await cost('tiered', { service_tier: 'priority' }), 0.00101, 'it was not served at priority')
+    assert.equal(told, 'default')
     serves = 'priority'
     assert.equal(await cost('tiered', { service_tier: 'auto' }), 0.00101, 'nobody asked for priority')
     const { status, answer } = await ask(server, key, { model: 'open', service_tier: 'flex' })
