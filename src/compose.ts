@@ -8,6 +8,7 @@ import { KeyHasher } from './admission/key-hasher.ts'
 import type { OfflineControl, RunningServer, ServeHooks } from './cli/serve-types.ts'
 import { versionText } from './cli/version-text.ts'
 import { controlSocketPath } from './config/home-paths.ts'
+import { type PriceSetting, tariffOfSetting } from './config/price-setting.ts'
 import type { Config } from './config/schema.ts'
 import { createControlApp } from './control/app.ts'
 import { firstRun } from './control/first-run.ts'
@@ -16,21 +17,24 @@ import { keyPepper, operatorToken } from './control/operator-token.ts'
 import type { RuntimeStatus } from './control/ports.ts'
 import { createPublisher, type Publisher } from './control/publisher.ts'
 import { requestCharge } from './control/request-charge.ts'
-import { modelsOf, type StoredModel } from './control/snapshot-builder.ts'
+import { modelsOf, priceHistory, type StoredModel, type StoredTarget } from './control/snapshot-builder.ts'
 import { createEngineUpstream, type EngineUpstream } from './engine/engine-upstream.ts'
 import { clientAddressReader } from './gateway/client-address.ts'
 import { fetchListener } from './gateway/fetch-listener.ts'
 import { type ListenerSettings, listen } from './gateway/listener.ts'
 import { Pipeline } from './gateway/pipeline.ts'
+import type { Tariff } from './inference/price.ts'
 import type { Price, Snapshot, Target } from './inference/snapshot.ts'
 import { Books } from './ledger/books.ts'
-import { formatDollars, parseDollars, parsePricePerMillion } from './ledger/money.ts'
+import { formatDollars, parseDollars } from './ledger/money.ts'
 import { type Catalogue, type CatalogueEntry, licenseText, loadCatalogue } from './models/catalogue.ts'
 import { ModelError } from './models/model-error.ts'
 import { modelFile, modelsFolder } from './models/model-files.ts'
 import { pullModel } from './models/pull.ts'
+import { priceAt } from './pricing/calendar.ts'
+import { documentOfTariff, sameTariff } from './pricing/document.ts'
+import { overCost } from './pricing/margin.ts'
 import { PROTOCOLS } from './protocols/protocols.ts'
-import { priceAt } from './settlement/price-usage.ts'
 import { SYSTEM_CLOCK } from './std/clock.ts'
 import { createIdMaker } from './std/request-id.ts'
 import { acquireHomeLock } from './store/home-lock.ts'
@@ -378,7 +382,12 @@ async function offerUpstreamModels(config: Config, store: HeadraceStore, nowMs: 
   for (const { id: upstreamId, models } of config.upstreams) {
     for (const model of models) {
       const stored = state.models.find(each => each.id === model.model)
-      const target = { upstreamId, upstreamModel: model.name }
+      const cost = model.cost === null ? undefined : tariffOfSetting(model.cost)
+      const target: StoredTarget = {
+        upstreamId,
+        upstreamModel: model.name,
+        ...(cost !== undefined && { cost: documentOfTariff(cost) }),
+      }
       const others = stored?.targets.filter(each => each.upstreamId !== upstreamId) ?? []
       const outputTokensMax = Math.min(model.outputTokensMax ?? model.contextTokens, model.contextTokens)
       await store.putModel({
@@ -395,6 +404,7 @@ async function offerUpstreamModels(config: Config, store: HeadraceStore, nowMs: 
         targets: [...others, target],
       })
       if (model.price !== null) await offerPrice(store, state.prices, model.model, model.price, nowMs)
+      if (cost !== undefined) await followCost(store, state.prices, model.model, upstreamId, cost, nowMs)
     }
   }
 }
@@ -403,27 +413,50 @@ async function offerPrice(
   store: HeadraceStore,
   prices: readonly Price[],
   modelId: string,
-  offered: { readonly input: string; readonly cachedInput: string; readonly output: string },
+  offered: PriceSetting,
   nowMs: number,
 ): Promise<void> {
-  const price: Price = {
-    id: createIdMaker(() => nowMs)(OFFERED_PRICE),
-    modelId,
-    fromMs: nowMs,
-    toMs: null,
-    inputPicodollars: parsePricePerMillion(offered.input),
-    cachedInputPicodollars: parsePricePerMillion(offered.cachedInput),
-    outputPicodollars: parsePricePerMillion(offered.output),
-    requestPicodollars: 0n,
-  }
+  const tariff = tariffOfSetting(offered)
   // Compared with what was offered before, and not with the price in force: an operator who has set another since keeps it.
   const before = prices.filter(each => each.modelId === modelId && each.id.startsWith(OFFERED_PRICE)).at(-1)
-  const same =
-    before !== undefined &&
-    before.inputPicodollars === price.inputPicodollars &&
-    before.cachedInputPicodollars === price.cachedInputPicodollars &&
-    before.outputPicodollars === price.outputPicodollars
-  if (!same) await store.setPrice(price)
+  if (before !== undefined && sameTariff(before, tariff)) return
+  const id = createIdMaker(() => nowMs)(OFFERED_PRICE)
+  await store.setPrice({ id, modelId, fromMs: nowMs, toMs: null, ...tariff })
+}
+
+// Prices that were made of what an upstream takes are made again when it takes something else, each for the rest of its time. What
+// was charged by those before stays explicable, since every row is whole in itself.
+async function followCost(
+  store: HeadraceStore,
+  prices: readonly Price[],
+  modelId: string,
+  upstreamId: string,
+  cost: Tariff,
+  nowMs: number,
+): Promise<void> {
+  const newId = createIdMaker(() => nowMs)
+  const groups = Map.groupBy(
+    prices.filter(price => price.modelId === modelId),
+    price => price.group ?? null,
+  )
+  const renewed = [...groups.values()].flatMap(priceHistory).flatMap(price => {
+    const margin = price.terms?.margin
+    if (margin?.upstreamId !== upstreamId || (price.toMs !== null && price.toMs <= nowMs)) return []
+    const tariff = overCost(cost, upstreamId, margin.multiplier)
+    if (sameTariff(price, tariff)) return []
+    const { group, fromMs, toMs } = price
+    return [
+      {
+        id: newId('price_cost_'),
+        modelId,
+        ...(group != null && { group }),
+        fromMs: Math.max(fromMs, nowMs),
+        toMs,
+        ...tariff,
+      },
+    ]
+  })
+  if (renewed.length > 0) await store.setPrices(renewed)
 }
 
 // Fetches the default model where it is missing. Without it the server still starts, and says how to bring a file.

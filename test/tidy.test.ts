@@ -25,7 +25,7 @@ function importsOf(file: string): string[] {
   )
 }
 
-const LEAVES = ['std', 'errors.ts', 'inference', 'wire', 'ledger', 'gguf']
+const LEAVES = ['std', 'errors.ts', 'inference', 'wire', 'ledger', 'pricing', 'gguf']
 const STAGES = ['protocols', 'admission', 'router', 'upstreams', 'settlement']
 
 /** What each part may import beside itself; a part that is not named here may import nothing of the project. */
@@ -35,8 +35,9 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   inference: ['std', 'errors.ts'],
   wire: ['std', 'errors.ts', 'inference'],
   ledger: ['std', 'inference'],
+  pricing: ['std', 'inference', 'ledger'],
   gguf: ['std'],
-  config: ['ledger', 'std'],
+  config: ['ledger', 'pricing', 'std'],
   telemetry: LEAVES,
   protocols: [...LEAVES, 'config', 'telemetry'],
   admission: [...LEAVES, 'config', 'telemetry'],
@@ -84,18 +85,18 @@ test('only the pipeline knows all stages', () => {
 const BANNED: readonly { pattern: RegExp; where: RegExp; except?: RegExp; instead: string }[] = [
   {
     pattern: /\b(Date\.now|performance\.now|setTimeout|setInterval|Math\.random)\(/,
-    where: /^src\/(ledger|router|admission|settlement|protocols|inference|wire)\//,
+    where: /^src\/(ledger|pricing|router|admission|settlement|protocols|inference|wire)\//,
     instead: 'time and chance are handed in (std/clock.ts)',
   },
   { pattern: /\bconsole\.\w+\(/, where: /^src\//, instead: 'the log (pino) or the command line’s output helpers' },
   {
     pattern: /parseFloat\(|toFixed\(/,
-    where: /^src\/(ledger|settlement|admission|store)\//,
+    where: /^src\/(ledger|pricing|settlement|admission|store)\//,
     instead: 'integers: no float comes near money',
   },
   {
     pattern: /\b(deepseek|openrouter|deepinfra|vllm|sglang|anthropic)\b/i,
-    where: /^src\/(gateway|router|admission|settlement|ledger|engine)\/.*(?<!test)\.ts$/,
+    where: /^src\/(gateway|router|admission|settlement|ledger|pricing|engine)\/.*(?<!test)\.ts$/,
     except: /comment-only/,
     instead: 'a capability; names of providers stay in upstreams/dialects and protocols',
   },

@@ -5,10 +5,13 @@ import { API_KEY_BODY_LENGTH, API_KEY_PREFIX, apiKeyChecksum, hashSecret } from 
 import type { InferenceRequest } from '../inference/request.ts'
 import type { ApiKey, Model, Price, Snapshot } from '../inference/snapshot.ts'
 import { Books } from '../ledger/books.ts'
+import { ceilingOf, holdFor } from '../pricing/ceiling.ts'
+import { parseRatio } from '../pricing/ratio.ts'
 import { admit } from './admit.ts'
 import { authenticate, type Caller } from './authenticate.ts'
 import { KeyHasher } from './key-hasher.ts'
-import { holdFor, quote } from './quote.ts'
+import { quote } from './quote.ts'
+import { type Sale, saleOf } from './sale.ts'
 
 const PEPPER = Buffer.from('pepper')
 const PRICE: Price = {
@@ -21,6 +24,8 @@ const PRICE: Price = {
   outputPicodollars: 2000n,
   requestPicodollars: 0n,
 }
+const SALE: Sale = { price: PRICE, tier: 'standard', admittedMs: 0 }
+const CEILING = ceilingOf(PRICE, 0, 0, 'standard')
 const MODEL = { contextTokens: 4096, outputTokensMax: 4096, trancheTokens: 2048 } as Model
 
 function request(fields: Partial<InferenceRequest>): InferenceRequest {
@@ -95,7 +100,7 @@ test('a quote bounds input by bytes and context, and output by wish and model; n
     stoppable = true,
     inputTokens?: number,
   ) => {
-    const found = quote(request(fields), MODEL, PRICE, stoppable, inputTokens)
+    const found = quote(request(fields), MODEL, SALE, stoppable, inputTokens)
     assert.deepEqual({ ...found, ...expected }, found)
   }
   check(
@@ -115,8 +120,8 @@ test('a quote bounds input by bytes and context, and output by wish and model; n
 })
 
 test('admission holds the first tranche, else the floor, else refuses with the reason and both numbers', () => {
-  const full = holdFor(PRICE, 100, 2048)
-  const floor = holdFor(PRICE, 100, 1024)
+  const full = holdFor(CEILING, 100, 2048)
+  const floor = holdFor(CEILING, 100, 1024)
   const check = (credit: bigint, cap: bigint | null, held: bigint, expected: bigint | string) => {
     const books = booksOf(credit)
     if (held > 0n)
@@ -128,7 +133,7 @@ test('admission holds the first tranche, else the floor, else refuses with the r
       })
     try {
       assert.equal(
-        admit(callerWith(cap), quote(request({}), MODEL, PRICE, true), 'r', books).hold.amountNanodollars,
+        admit(callerWith(cap), quote(request({}), MODEL, SALE, true), 'r', books).hold.amountNanodollars,
         expected,
       )
     } catch (error) {
@@ -148,8 +153,8 @@ test('admission holds the first tranche, else the floor, else refuses with the r
 })
 
 test('cover extends by a tranche, by less near the end of the money, and not beyond', () => {
-  const books = booksOf(holdFor(PRICE, 100, 3000))
-  const ticket = admit(callerWith(null), quote(request({}), MODEL, PRICE, true), 'r', books)
+  const books = booksOf(holdFor(CEILING, 100, 3000))
+  const ticket = admit(callerWith(null), quote(request({}), MODEL, SALE, true), 'r', books)
   assert.equal(ticket.outputTokensCovered, 2048)
   assert.equal(ticket.cover(2048, 2048), true)
   assert.equal(ticket.cover(2049, 2048), true)
@@ -157,6 +162,51 @@ test('cover extends by a tranche, by less near the end of the money, and not bey
   while (ticket.cover(ticket.outputTokensCovered + 1, 2048));
   assert.equal(ticket.outputTokensCovered, 3000, 'every token that can be paid is covered')
   ticket.inputIs(40)
-  assert.equal(ticket.hold.amountNanodollars, holdFor(PRICE, 40, 3000), 'exact input gives the rest back')
+  assert.equal(ticket.hold.amountNanodollars, holdFor(CEILING, 40, 3000), 'exact input gives the rest back')
   assert.equal(ticket.cover(3001, 2048), true, 'which pays for more output')
+})
+
+test('a tier is sold where the price has it, and refused by name where not', () => {
+  const tiers = { priority: parseRatio('2'), batch: parseRatio('0.5') }
+  const sold: Price = { ...PRICE, terms: { windows: [], steps: [], tiers } }
+  const org = { id: 'o', name: 'Org', disabled: false }
+  const tierAt = (price: Price, serviceTier?: string) =>
+    saleOf(request({ serviceTier }), { ...MODEL, id: 'm', prices: [price] }, org, 5).tier
+  for (const word of [undefined, 'auto', 'default', 'standard']) assert.equal(tierAt(PRICE, word), 'standard')
+  assert.equal(tierAt(sold, 'priority'), 'priority')
+  assert.equal(tierAt(sold, 'fast'), 'priority')
+  const refused = (price: Price, word: string, message: RegExp) =>
+    assert.throws(() => tierAt(price, word), { code: 'unsupported_parameter', param: 'service_tier', message })
+  refused(PRICE, 'flex', /"flex" is not sold for m; it is sold at: default\.$/)
+  refused(sold, 'flex', /it is sold at: default, priority\.$/)
+  refused(sold, 'batch', /it is sold at: default, priority\.$/)
+  refused(sold, 'toString', /it is sold at: default, priority\.$/)
+})
+
+test('an org pays the price of its group, else the one for everybody, and nothing is sold without one', () => {
+  const prices = [
+    { ...PRICE, id: 'all' },
+    { ...PRICE, id: 'partners', group: 'partners', fromMs: 10 },
+  ]
+  const priceOf = (priceGroup: string | null, nowMs: number) => {
+    const org = { id: 'o', name: 'Org', disabled: false, priceGroup }
+    return saleOf(request({}), { ...MODEL, id: 'm', prices }, org, nowMs).price.id
+  }
+  assert.deepEqual(
+    [priceOf(null, 10), priceOf('partners', 9), priceOf('partners', 10), priceOf('others', 10)],
+    ['all', 'all', 'partners', 'all'],
+  )
+  assert.throws(() => priceOf(null, -1), { code: 'model_price_missing' })
+})
+
+test('an exact input puts the context steps beyond it out of reach, and gives back what was held for them', () => {
+  const dear = { ...PRICE, inputPicodollars: 9_000n, cachedInputPicodollars: 9_000n, outputPicodollars: 9_000n }
+  const steps = [{ fromInputTokens: 50, rates: dear }]
+  const sale: Sale = { ...SALE, price: { ...PRICE, terms: { windows: [], steps, tiers: {} } } }
+  const ticket = admit(callerWith(null), quote(request({}), MODEL, sale, true), 'r', booksOf(10n ** 9n))
+  assert.equal(ticket.hold.amountNanodollars, (100n + 2048n) * 9n)
+  ticket.inputIs(60)
+  assert.equal(ticket.hold.amountNanodollars, (60n + 2048n) * 9n)
+  ticket.inputIs(49)
+  assert.equal(ticket.hold.amountNanodollars, holdFor(CEILING, 49, 2048))
 })

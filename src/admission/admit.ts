@@ -1,10 +1,11 @@
 import { ApiError } from '../errors.ts'
 import type { Books, Budget, Hold, HoldRefusal, LimitedRequest } from '../ledger/books.ts'
 import { formatDollars } from '../ledger/money.ts'
+import { type Ceiling, ceilingOf, holdFor } from '../pricing/ceiling.ts'
 import { AssertionFailure } from '../std/assert.ts'
 import type { Caller } from './authenticate.ts'
 import { limitError } from './limit-error.ts'
-import { holdFor, type Quote } from './quote.ts'
+import type { Quote } from './quote.ts'
 
 /**
  * A request's right to run: its hold, and how much output the hold covers. `outputCovered` is shared by all choices.
@@ -14,6 +15,8 @@ export class Ticket {
   readonly quote: Quote
   readonly hold: Hold
   readonly #books: Books
+  /** The dearest prices that are still reachable. */
+  #ceiling: Ceiling
   /** Input tokens covered; falls to the exact number once that is known. */
   #inputTokens: number
   /** Output tokens covered, over all choices. */
@@ -23,6 +26,7 @@ export class Ticket {
     this.#books = books
     this.quote = quote
     this.hold = hold
+    this.#ceiling = quote.ceiling
     this.#inputTokens = quote.inputTokensBound
     this.#outputTokens = outputTokens
   }
@@ -36,7 +40,10 @@ export class Ticket {
   inputIs(tokens: number): void {
     if (tokens >= this.#inputTokens || this.hold.state !== 'held') return
     this.#inputTokens = tokens
-    this.#books.trim(this.hold, holdFor(this.quote.price, tokens, this.#outputTokens))
+    const { price, admittedMs, tier } = this.quote
+    // Context steps beyond the exact number are out of reach now.
+    if (price.terms !== undefined) this.#ceiling = ceilingOf(price, admittedMs, tokens, tier)
+    this.#books.trim(this.hold, holdFor(this.#ceiling, tokens, this.#outputTokens))
   }
 
   /**
@@ -51,7 +58,7 @@ export class Ticket {
     // A full tranche first; near the end of the money, what is left goes out in smaller and smaller steps.
     for (let step = Math.max(trancheTokens, 1); ; step = Math.floor(step / 4)) {
       const target = Math.max(outputTokens, Math.min(outputTokens + step, most))
-      const needed = holdFor(this.quote.price, this.#inputTokens, target) - this.hold.amountNanodollars
+      const needed = holdFor(this.#ceiling, this.#inputTokens, target) - this.hold.amountNanodollars
       if (needed <= 0n || this.#books.extend(this.hold, needed) === null) {
         this.#outputTokens = target
         return true
@@ -72,7 +79,7 @@ export function admit(caller: Caller, quote: Quote, requestId: string, books: Bo
   let refusal: HoldRefusal | null = null
   for (const tokens of tranches(quote)) {
     const outputTokens = tokens * quote.choices
-    const amountNanodollars = holdFor(quote.price, quote.inputTokensBound, outputTokens)
+    const amountNanodollars = holdFor(quote.ceiling, quote.inputTokensBound, outputTokens)
     const outcome = books.hold({ requestId, orgId: caller.org.id, budgets, amountNanodollars, limited })
     if (outcome.hold !== null) return new Ticket(books, quote, outcome.hold, outputTokens)
     refusal = outcome.refusal
@@ -92,7 +99,7 @@ function tranches(quote: Quote): number[] {
 }
 
 function refusedError(refusal: HoldRefusal, quote: Quote): ApiError {
-  const needed = formatDollars(holdFor(quote.price, quote.inputTokensBound, quote.floorTrancheTokens * quote.choices))
+  const needed = formatDollars(holdFor(quote.ceiling, quote.inputTokensBound, quote.floorTrancheTokens * quote.choices))
   const available = formatDollars(refusal.availableNanodollars)
   const numbers = `This request can cost up to $${needed}; $${available} is available`
   switch (refusal.reason) {

@@ -1,13 +1,15 @@
 import type { InferenceRequest } from '../inference/request.ts'
-import type { Model, Price } from '../inference/snapshot.ts'
-import { picodollarsToNanodollarsUp } from '../ledger/money.ts'
+import type { Model } from '../inference/snapshot.ts'
+import { type Ceiling, ceilingOf } from '../pricing/ceiling.ts'
+import type { Sale } from './sale.ts'
 
 /** Output is never bounded below this many tokens per choice, or what was asked if less: rather refuse with 402. */
 const OUTPUT_TOKENS_FLOOR = 1024
 
 /** The most a request can cost, computed before it runs. */
-export interface Quote {
-  readonly price: Price
+export interface Quote extends Sale {
+  /** The dearest that the sale can turn out to be, for inputs up to the bound. */
+  readonly ceiling: Ceiling
   /** Choices in all: `n` times the prompts. */
   readonly choices: number
   /** Upper bound of the input tokens over all prompts. */
@@ -28,29 +30,23 @@ export interface Quote {
 export function quote(
   request: InferenceRequest,
   model: Model,
-  price: Price,
+  sale: Sale,
   stoppable: boolean,
   inputTokens?: number,
 ): Quote {
   const prompts = request.input.kind === 'text' ? request.input.prompts.length : 1
   const outputTokensMax = Math.min(request.outputTokensMax ?? model.outputTokensMax, model.outputTokensMax)
+  const inputTokensBound = inputTokens ?? Math.min(request.inputTokensBound, model.contextTokens * prompts)
   const firstTrancheTokens = stoppable ? Math.min(outputTokensMax, model.trancheTokens) : outputTokensMax
   return {
-    price,
+    price: sale.price,
+    tier: sale.tier,
+    admittedMs: sale.admittedMs,
+    ceiling: ceilingOf(sale.price, sale.admittedMs, inputTokensBound, sale.tier),
     choices: request.n * prompts,
-    inputTokensBound: inputTokens ?? Math.min(request.inputTokensBound, model.contextTokens * prompts),
+    inputTokensBound,
     outputTokensMax,
     firstTrancheTokens,
     floorTrancheTokens: Math.min(firstTrancheTokens, stoppable ? OUTPUT_TOKENS_FLOOR : outputTokensMax),
   }
-}
-
-/** What must be held so that the input and `outputTokens` over all choices are covered, nanodollars, rounded up. */
-export function holdFor(price: Price, inputTokens: number, outputTokens: number): bigint {
-  // Nothing forbids a cached price above the input price; the hold covers the dearer.
-  const input =
-    price.cachedInputPicodollars > price.inputPicodollars ? price.cachedInputPicodollars : price.inputPicodollars
-  return picodollarsToNanodollarsUp(
-    BigInt(inputTokens) * input + BigInt(outputTokens) * price.outputPicodollars + price.requestPicodollars,
-  )
 }

@@ -1,5 +1,7 @@
 import { InvalidArgumentError } from 'commander'
 import { parseDollars, parsePricePerMillion } from '../ledger/money.ts'
+import { DAYS, type Day } from '../pricing/document.ts'
+import { parseRatio } from '../pricing/ratio.ts'
 
 const UNIT_MS: Readonly<Record<string, number>> = { m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 }
 const COUNT_MAX = 1_000_000
@@ -40,6 +42,34 @@ export function timeFrom(text: string, nowMs: number, direction: -1 | 1): string
       `"${text}" is no time; write 2026-01-31, 2026-01-31T12:00:00Z, or a span such as 24h or 7d.`,
     )
   return new Date(atMs).toISOString()
+}
+
+/** `mon-fri 01:00-04:00 2`: days (one, a span, or none for all), hours in UTC, and a multiplier. */
+export function windowArgument(text: string): { days?: Day[]; start: string; end: string; multiplier: string } {
+  const match = /^(?:([a-z]{3})(?:-([a-z]{3}))? +)?(\d\d:\d\d)-(\d\d:\d\d) +([\d./]+)$/.exec(text.trim().toLowerCase())
+  const [, first, last = first, start = '', end = '', multiplier = ''] = match ?? []
+  const [from, to] = [DAYS.indexOf(first as Day), DAYS.indexOf(last as Day)]
+  if (match === null || (first !== undefined && (from === -1 || to === -1)))
+    throw new InvalidArgumentError(`"${text}" is no window; write "mon-fri 01:00-04:00 2" or "16:30-00:30 0.5".`)
+  checked(multiplier, parseRatio)
+  if (first === undefined) return { start, end, multiplier }
+  // A span may go over the end of the week: fri-mon.
+  const days = DAYS.filter((_, day) => (from <= to ? day >= from && day <= to : day >= from || day <= to))
+  return { days, start, end, multiplier }
+}
+
+/** `flex=0.5`. */
+export function tierArgument(text: string): { [tier in 'priority' | 'flex' | 'batch']?: string } {
+  const match = /^(priority|flex|batch)=(.+)$/.exec(text)
+  if (match === null) throw new InvalidArgumentError(`"${text}" is no tier; write priority=2, flex=0.5 or batch=0.5.`)
+  return { [match[1] as 'flex']: checked(match[2] as string, parseRatio) }
+}
+
+/** `provider=1.2`. */
+export function marginArgument(text: string): { upstream: string; multiplier: string } {
+  const at = text.lastIndexOf('=')
+  if (at < 1) throw new InvalidArgumentError(`"${text}" names no upstream; write provider=1.2.`)
+  return { upstream: text.slice(0, at), multiplier: checked(text.slice(at + 1), parseRatio) }
 }
 
 function checked(text: string, parse: (text: string) => unknown): string {

@@ -93,6 +93,20 @@ check('models', 'models')
 check('models-show', 'models show acme/small')
 check('models-show-unknown', 'models show acme/none', 1)
 check('models-price', 'models price acme/large --input 1.30 --cached 0.10 --output 2.60 --from 7d')
+check(
+  'models-price-terms',
+  'models price acme/large --input 1 --output 2 --window "fri-mon 22:00-02:00 0.5" --tier flex=1/2 --group vip',
+)
+check(
+  'models-price-overlap',
+  'models price acme/large --input 1 --output 2 --window "00:00-12:00 2" --window "11:00-13:00 2"',
+  1,
+)
+check('models-price-window', 'models price acme/large --input 1 --output 2 --window monday', 2)
+check('prices-list', 'prices')
+check('prices-export', 'prices export')
+check('prices-export-openrouter', 'prices export --format openrouter')
+check('prices-group', 'prices group $ORG vip')
 check('models-price-incomplete', 'models price acme/large --input 1.30', 2)
 check('models-remove', 'models remove acme/large')
 check('usage', 'usage')
@@ -119,6 +133,8 @@ for (const name of [
   'pull',
   'models',
   'models price',
+  'prices',
+  'prices replay',
   'keys',
   'keys create',
   'credit',

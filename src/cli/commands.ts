@@ -20,6 +20,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   { name: 'usage', summary: 'what requests used and cost', load: () => import('./usage.ts') },
   { name: 'pull', summary: 'fetch a model and offer it', load: () => import('./pull.ts') },
   { name: 'models', summary: 'list, price and remove models', load: () => import('./models.ts') },
+  { name: 'prices', summary: 'list, import, export and try out price lists', load: () => import('./prices.ts') },
   { name: 'keys', summary: 'create, list and revoke API keys', load: () => import('./keys.ts') },
   {
     name: 'limits',

@@ -2,22 +2,35 @@ import type { Command } from 'commander'
 import { allRows, type ControlClient } from '../control/client.ts'
 import { type CatalogueEntry, licenseText, loadCatalogue } from '../models/catalogue.ts'
 import { listModelFiles } from '../models/model-files.ts'
-import { dollarsArgument, priceArgument, timeFrom } from './arguments.ts'
+import { dollarsArgument, marginArgument, priceArgument, tierArgument, timeFrom, windowArgument } from './arguments.ts'
+import { CliError, EXIT } from './cli-error.ts'
 import type { Io } from './io.ts'
 import { renderFields } from './output/table.ts'
 import { formatBytes, formatCount, formatMoney, formatTime } from './output/units.ts'
+import { readExact } from './price-file.ts'
+import { priceTable, termsText } from './price-text.ts'
 import { openSession, type Session } from './session.ts'
 
 type Model = Awaited<ReturnType<ControlClient['getModel']>>
 type Price = Awaited<ReturnType<ControlClient['setPrice']>>
 type Status = Awaited<ReturnType<ControlClient['status']>>
 
+type PriceBody = Parameters<ControlClient['setPrice']>[1]
+
 interface PriceFlags {
-  readonly input: string
-  readonly cached: string
-  readonly output: string
+  readonly input?: string
+  readonly cached?: string
+  readonly cacheWrite?: string
+  readonly output?: string
+  readonly reasoning?: string
   readonly request?: string
+  readonly window?: NonNullable<PriceBody['windows']>
+  readonly tier?: NonNullable<PriceBody['tiers']>
+  readonly overCost?: NonNullable<PriceBody['margin']>
+  readonly file?: string
+  readonly group?: string
   readonly from?: string
+  readonly to?: string
 }
 
 /** `headrace models [list | show | price | remove]`. */
@@ -33,7 +46,8 @@ Examples:
   npx headrace models
   npx headrace models catalogue                     what can be pulled by name
   npx headrace models price my-model --input 0.10 --cached 0.02 --output 0.40
-  npx headrace models price my-model --input 0.20 --cached 0.04 --output 0.80 --from 2027-01-01`,
+  npx headrace models price my-model --input 0.20 --cached 0.04 --output 0.80 --from 2027-01-01
+  npx headrace models price my-model --input 0.10 --output 0.40 --window "mon-fri 01:00-04:00 2"`,
     )
 
   group
@@ -83,27 +97,43 @@ Examples:
       'Set the price of a model, from now or a later time on. Requests admitted before keep the price before.',
     )
     .argument('<model>', 'id of the model')
-    .requiredOption('--input <price>', 'dollars per million input tokens', priceArgument)
-    .requiredOption('--cached <price>', 'dollars per million cached input tokens', priceArgument)
-    .requiredOption('--output <price>', 'dollars per million output tokens', priceArgument)
+    .option('--input <price>', 'dollars per million input tokens', priceArgument)
+    .option('--cached <price>', 'dollars per million cached input tokens; as input when left out', priceArgument)
+    .option('--cache-write <price>', 'dollars per million tokens written to a cache; as input', priceArgument)
+    .option('--output <price>', 'dollars per million output tokens', priceArgument)
+    .option('--reasoning <price>', 'dollars per million reasoning tokens; as output', priceArgument)
     .option('--request <dollars>', 'dollars per request', dollarsArgument)
+    .option(
+      '--window <window>',
+      'times another multiplier: "mon-fri 01:00-04:00 2", "16:30-00:30 0.5" (UTC); repeatable',
+      (text: string, before: NonNullable<PriceFlags['window']> = []) => [...before, windowArgument(text)],
+    )
+    .option(
+      '--tier <tier=multiplier>',
+      'sell a service tier: priority=2, flex=0.5, batch=0.5; repeatable',
+      (text: string, before: NonNullable<PriceFlags['tier']> = {}) => ({ ...before, ...tierArgument(text) }),
+    )
+    .option(
+      '--over-cost <upstream=multiplier>',
+      'what the upstream takes, times the multiplier, in place of prices',
+      marginArgument,
+    )
+    .option('--file <file>', 'the whole price as YAML or JSON, in place of the flags above')
+    .option('--group <group>', 'for the orgs of a price group alone')
     .option('--from <time>', 'when it begins: 2027-01-01, 2027-01-01T00:00:00Z, or in 12h, 7d', (text: string) =>
+      timeFrom(text, io.nowMs(), 1),
+    )
+    .option('--to <time>', 'when it ends; then another has to begin, or the model is not sold', (text: string) =>
       timeFrom(text, io.nowMs(), 1),
     )
     .action(async (id: string, flags: PriceFlags, command: Command) => {
       const session = openSession(io, command)
-      const price = await session.control(client =>
-        client.setPrice(id, {
-          input: flags.input,
-          cached_input: flags.cached,
-          output: flags.output,
-          request: flags.request,
-          from: flags.from,
-        }),
-      )
+      const body = priceBody(io, flags)
+      const price = await session.control(client => client.setPrice(id, body))
       session.show(
         price,
-        () => `Price of ${price.model} from ${formatTime(price.from)} UTC:\n${priceTable(session, [price])}`,
+        () =>
+          `Price of ${price.model} from ${formatTime(price.from)} UTC:\n${priceTable(session, [price])}${termsText(price)}`,
       )
     })
 
@@ -175,7 +205,7 @@ function modelText(session: Session, model: Model, prices: readonly Price[], sta
   const list =
     prices.length === 0
       ? `No price yet: npx headrace models price ${model.id} --input … --cached … --output …\n`
-      : priceTable(session, prices)
+      : `${priceTable(session, prices)}${prices.map(termsText).join('')}`
   return `${renderFields(fields, session.style)}\n${list}`
 }
 
@@ -193,22 +223,29 @@ function catalogueTable(session: Session, rows: readonly (CatalogueEntry & { her
   )
 }
 
-function priceTable(session: Session, prices: readonly Price[]): string {
-  const money = (title: string, name: 'input' | 'cached_input' | 'output' | 'request') => ({
-    title,
-    text: (price: Price) => formatMoney(price[name]),
-    right: true,
-  })
-  return session.table<Price>(
-    [
-      { title: 'FROM (UTC)', text: price => formatTime(price.from) },
-      { title: 'TO (UTC)', text: price => (price.to === null ? 'further notice' : formatTime(price.to)) },
-      money('$/M INPUT', 'input'),
-      money('$/M CACHED', 'cached_input'),
-      money('$/M OUTPUT', 'output'),
-      money('$/REQUEST', 'request'),
-      { title: 'ID', text: price => price.id },
-    ],
-    prices,
-  )
+function priceBody(io: Io, flags: PriceFlags): PriceBody {
+  const { file, group, from, to, cached, cacheWrite, window, tier, overCost, ...rates } = flags
+  const when = { group, from, to }
+  const said = [rates.input, rates.output, cached, cacheWrite, rates.reasoning, rates.request, window, tier, overCost]
+  if (file !== undefined) {
+    if (said.some(each => each !== undefined))
+      throw new CliError('--file holds the whole price; leave the other prices out.', { exitCode: EXIT.usage })
+    const text = io.readFile(file)
+    if (text === null) throw new CliError(`There is no file ${file}.`, { exitCode: EXIT.usage })
+    return { ...(readExact(text, file) as PriceBody), ...when }
+  }
+  if (overCost === undefined && (rates.input === undefined || rates.output === undefined))
+    throw new CliError('A price needs --input and --output, or --over-cost, or --file.', {
+      cure: 'What costs nothing has to be said: --input 0.',
+      exitCode: EXIT.usage,
+    })
+  return {
+    ...when,
+    ...rates,
+    cached_input: cached,
+    cache_write: cacheWrite,
+    windows: window,
+    tiers: tier,
+    margin: overCost,
+  }
 }

@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
 import { ENGINE_UPSTREAM_ID } from '../config/engine-upstream-id.ts'
+import { documentOfSetting } from '../config/price-setting.ts'
 import type { ControlClient } from '../control/client.ts'
 import type { CatalogueEntry, CataloguePrice } from '../models/catalogue.ts'
 import type { PulledModel, PullOptions } from '../models/pull.ts'
@@ -10,6 +11,8 @@ import { createProgress } from './output/progress.ts'
 import { renderFields } from './output/table.ts'
 import { formatBytes, formatCount, formatDuration, formatMoney } from './output/units.ts'
 import { openSession, type Session } from './session.ts'
+
+type PriceBody = Parameters<ControlClient['setPrice']>[1]
 
 interface PullFlags {
   readonly as?: string
@@ -111,7 +114,7 @@ async function offer(client: ControlClient, pulled: PulledModel, price: Catalogu
   const model = await client.putModel(entry.id, modelPut(entry))
   const wanted = price ?? (model.price === null ? entry.price : null)
   if (wanted === null) return model
-  await client.setPrice(entry.id, { input: wanted.input, cached_input: wanted.cachedInput, output: wanted.output })
+  await client.setPrice(entry.id, documentOfSetting(wanted) as PriceBody)
   return await client.getModel(entry.id)
 }
 

@@ -37,6 +37,7 @@ export function usageStoryText(session: Session, story: Story): string {
     parts.push(
       renderFields(
         [
+          ...arithmetic.factors.map(({ of, multiplier }): [string, string] => ['Times', `${multiplier} for the ${of}`]),
           ['Sum', `$${arithmetic.dollars}`],
           ['Rounded', `${formatMoney(arithmetic.rounded)}, once, half to even, to $0.000000001`],
           ['Held', `${formatMoney(arithmetic.held)} at most`],
@@ -78,8 +79,11 @@ function arithmeticTable(session: Session, lines: readonly Line[], usage: Story[
   const sources: Record<Line['class'], string> = {
     input: usage.input_source,
     cached_input: usage.cached_input_source,
+    cache_write: usage.cache_write_source,
     output: usage.output_source,
+    reasoning: usage.reasoning_source,
     request: '',
+    search_unit: '',
   }
   return session.table<Line>(
     [
@@ -88,7 +92,8 @@ function arithmeticTable(session: Session, lines: readonly Line[], usage: Story[
       { title: 'SOURCE', text: line => sources[line.class] },
       {
         title: 'PRICE',
-        text: line => `${formatMoney(line.price)} ${line.class === 'request' ? 'each' : 'per M'}`,
+        text: line =>
+          `${formatMoney(line.price)} ${line.class === 'request' || line.class === 'search_unit' ? 'each' : 'per M'}`,
         right: true,
       },
       { title: 'DOLLARS', text: line => `$${picodollarsToDecimal(BigInt(line.picodollars))}`, right: true },

@@ -124,7 +124,7 @@ function itemTables(path: string, node: SchemaNode): string[] {
   const nested: string[] = []
   const rows = (prefix: string, inside: SchemaNode) => {
     for (const [key, child] of Object.entries(inside.properties ?? {})) {
-      if (child.items?.properties !== undefined) nested.push(...itemTables(`${path}.${key}[]`, child.items))
+      if (child.items?.properties !== undefined) nested.push(...itemTables(`${path}.${prefix}${key}[]`, child.items))
       const fallback = child.default === undefined ? 'required' : `\`${inline(child.default)}\``
       const section = sectionOf(child)
       if (child.properties === undefined) {

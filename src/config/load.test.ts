@@ -186,6 +186,7 @@ test('config: an upstream with its defaults, prices exact', () => {
             logprobs: false,
           },
           price: { input: '1.30', cachedInput: '0.10', output: '2.60' },
+          cost: null,
         },
       ],
     },

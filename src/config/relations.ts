@@ -1,6 +1,8 @@
+import { PriceFormatError } from '../pricing/document.ts'
 import { isInsideAddress } from '../std/egress.ts'
 import { ENGINE_UPSTREAM_ID } from './engine-upstream-id.ts'
 import { homeTooLong } from './home-paths.ts'
+import { type PriceSetting, tariffOfSetting } from './price-setting.ts'
 import type { Config } from './schema.ts'
 
 /** What one setting demands of another, with the reason. */
@@ -70,6 +72,10 @@ export function contradictions(config: Config): Relation[] {
         `${modelPath}.outputTokensMax`,
         `is ${model.outputTokensMax}, above contextTokens (${model.contextTokens}), which output is a part of; lower it`,
       )
+      for (const name of ['price', 'cost'] as const) {
+        const fault = model[name] === null ? null : priceFault(model[name])
+        if (fault !== null) found.push({ path: [modelPath, name, ...fault.path].join('.'), message: fault.message })
+      }
       if (model.price === null) continue
       const written = JSON.stringify(model.price)
       const other = priceOf.get(model.model) ?? written
@@ -82,6 +88,16 @@ export function contradictions(config: Config): Relation[] {
     }
   }
   return found
+}
+
+function priceFault(price: PriceSetting): PriceFormatError | null {
+  try {
+    tariffOfSetting(price)
+    return null
+  } catch (error) {
+    if (!(error instanceof PriceFormatError)) throw error
+    return error
+  }
 }
 
 /** What works but deserves a word. */

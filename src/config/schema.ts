@@ -1,6 +1,8 @@
 import { isIP } from 'node:net'
 import { z } from 'zod'
-import { parseDollars, parsePricePerMillion } from '../ledger/money.ts'
+import { parseDollars, parsePicodollars, parsePricePerMillion } from '../ledger/money.ts'
+import { parseRatio } from '../pricing/ratio.ts'
+import { priceSetting } from './price-setting.ts'
 
 /**
  * Every setting, declared once: the types, the checks, the environment names, `config.example.yaml` and
@@ -80,6 +82,26 @@ const price = (description: string) =>
       }),
     )
 
+const priceEach = (description: string) =>
+  z
+    .string()
+    .refine(succeeds(parsePicodollars))
+    .meta(
+      about(description, {
+        unit: 'dollars',
+        decimal: true,
+        allowed: 'a decimal such as "0.0005", 0 or more, at most 12 places',
+      }),
+    )
+
+const multiplier = (description: string) =>
+  z
+    .string()
+    .refine(succeeds(parseRatio))
+    .meta(about(description, { decimal: true, allowed: 'a decimal or fraction such as "0.5" or "3/4", 0 or more' }))
+
+const priceList = priceSetting(price, priceEach, multiplier)
+
 const upstreamModel = z.strictObject({
   model: modelId.meta(about('The public id that clients ask for.')),
   name: z.string().min(1).max(256).meta(about("The model's name at the upstream.")),
@@ -113,16 +135,19 @@ const upstreamModel = z.strictObject({
     })
     .prefault({})
     .meta(about('What the model can do there; a request for anything else is refused.')),
-  price: z
-    .strictObject({
-      input: price('Input not served from a cache.'),
-      cachedInput: price('Input served from a prefix cache.'),
-      output: price('Output, reasoning included.'),
-    })
+  price: priceList
     .nullable()
     .default(null)
     .meta(
       about('What customers pay; null: set later with "headrace models price". Without a price nothing is served.'),
+    ),
+  cost: priceList
+    .nullable()
+    .default(null)
+    .meta(
+      about(
+        'What the upstream takes from us, kept beside what customers are charged; null: not known, unless it says so itself.',
+      ),
     ),
 })
 

@@ -12,6 +12,8 @@ import { modelRoutes } from './models.ts'
 import { secretsEqual } from './operator-token.ts'
 import { orgRoutes } from './orgs.ts'
 import type { ControlDeps } from './ports.ts'
+import { priceListRoutes } from './price-list.ts'
+import { priceReplayRoutes } from './price-replay.ts'
 import { priceRoutes } from './prices.ts'
 import { projectRoutes } from './projects.ts'
 import { statusRoutes } from './status.ts'
@@ -83,6 +85,8 @@ export function createControlApp(deps: ControlDeps): ControlPlane {
     priceRoutes,
     projectRoutes,
     limitRoutes,
+    priceListRoutes,
+    priceReplayRoutes,
     usageRoutes,
     ledgerRoutes,
     interruptedRoutes,

@@ -6,6 +6,8 @@ import type { VerifyBody } from './ledger.ts'
 import type { LimitBody, LimitChange, LimitCreate, LimitList } from './limits.ts'
 import type { ModelBody, ModelList, ModelPut } from './models.ts'
 import type { OrgBody, OrgChange, OrgCreate, OrgList } from './orgs.ts'
+import type { PriceImport, PriceImported } from './price-list.ts'
+import type { Replay, ReplayAsk } from './price-replay.ts'
 import type { PriceBody, PriceCreate, PriceList } from './prices.ts'
 import type { ProjectBody, ProjectCreate, ProjectList } from './projects.ts'
 import type { StatusBody } from './status.ts'
@@ -111,6 +113,9 @@ export function createControlClient(send: Send, operatorToken: string, origin = 
       get<z.output<typeof PriceList>>(`${model(modelId)}/prices`, query),
     setPrice: (modelId: string, body: z.input<typeof PriceCreate>) =>
       call<z.output<typeof PriceBody>>('POST', `${model(modelId)}/prices`, body),
+    listAllPrices: (query?: PageQuery) => get<z.output<typeof PriceList>>('/prices', query),
+    importPrices: (body: z.input<typeof PriceImport>) => call<z.output<typeof PriceImported>>('POST', '/prices', body),
+    replayPrices: (body: z.input<typeof ReplayAsk>) => call<z.output<typeof Replay>>('POST', '/prices/replay', body),
 
     listUsage: (query?: UsageQuery & PageQuery) => get<z.output<typeof UsageList>>('/usage', query),
     summarizeUsage: (query?: UsageQuery & { group_by?: UsageGroupBy }) =>

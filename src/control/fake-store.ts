@@ -60,9 +60,15 @@ export class FakeStore implements ControlStore {
     this.orgs.set(org.id, { id: org.id, name: org.name, disabled: false })
   }
 
-  async updateOrg(orgId: string, change: { name?: string; disabled?: boolean }) {
+  async updateOrg(orgId: string, change: { name?: string; disabled?: boolean; priceGroup?: string | null }) {
     const org = this.orgs.get(orgId) as Org
-    this.orgs.set(orgId, { ...org, name: change.name ?? org.name, disabled: change.disabled ?? org.disabled })
+    const priceGroup = change.priceGroup === undefined ? org.priceGroup : change.priceGroup
+    this.orgs.set(orgId, {
+      ...org,
+      name: change.name ?? org.name,
+      disabled: change.disabled ?? org.disabled,
+      priceGroup,
+    })
   }
 
   async createProject({ id, orgId, name }: Project) {
@@ -114,8 +120,8 @@ export class FakeStore implements ControlStore {
     this.models.delete(modelId)
   }
 
-  async setPrice(price: Price) {
-    this.prices.push(price)
+  async setPrices(prices: readonly Price[]) {
+    this.prices.push(...prices)
   }
 
   async usageByRequest(requestId: string) {

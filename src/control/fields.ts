@@ -1,6 +1,6 @@
 import { z } from '@hono/zod-openapi'
 import { ApiError } from '../errors.ts'
-import { formatDollars, MoneyFormatError, parseDollars, parsePricePerMillion } from '../ledger/money.ts'
+import { formatDollars, MoneyFormatError, parseDollars } from '../ledger/money.ts'
 
 const DOLLARS = 'US dollars as a decimal string, at most 9 places.'
 const PRICE = 'US dollars per million tokens as a decimal string, at most 6 places (1 picodollar per token).'
@@ -28,11 +28,11 @@ export const DollarsIn = z
   })
   .openapi({ type: 'string', description: DOLLARS, example: '5.00' })
 
-/** A price per million tokens in a request body; picodollars per token once parsed. */
-export const PriceIn = z
-  .string('has to be a string such as "1.30", so that no digit is lost')
-  .transform((text, context) => parsed(text, parsePricePerMillion, context))
-  .openapi({ type: 'string', description: PRICE, example: '1.30' })
+/** The name of a price group. */
+export const GroupIn = z
+  .string()
+  .regex(/^[a-z0-9][a-z0-9._-]{0,63}$/, 'has to be 1 to 64 of a-z, 0-9, ".", "_" and "-", the first a letter or digit')
+  .openapi({ example: 'partners' })
 
 /** An instant in a request; milliseconds since 1970 once parsed. */
 export const TimeIn = z.iso
@@ -124,11 +124,4 @@ function parsed(text: string, parse: (text: string) => bigint, context: z.Refine
     context.addIssue({ code: 'custom', message: error.message })
     return z.NEVER
   }
-}
-
-/** Picodollars as dollars: 1_000_000_000_000n → `"1.00"`; at least two places, no more than needed. */
-export function formatPicodollars(picodollars: bigint): string {
-  const whole = picodollars / 1_000_000_000_000n
-  const fraction = (picodollars % 1_000_000_000_000n).toString().padStart(12, '0').replace(/0+$/, '').padEnd(2, '0')
-  return `${whole}.${fraction}`
 }

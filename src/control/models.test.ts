@@ -172,18 +172,18 @@ test('what a price cannot be is refused with the field and the cure', async () =
   await client.putModel(ID, { context_tokens: 1_000, targets: TARGETS })
   const good = { input: '1', cached_input: '1', output: '1' }
   const post = `POST ${PATH}/prices`
-  await refused(
-    post,
-    { input: '1', output: '1' },
-    400,
-    'missing_required_parameter',
-    /cached_input: is required/,
-    'cached_input',
-  )
+  await refused(post, { input: '1' }, 400, 'invalid_value', /output: is missing; .* has to be said as "0"/, 'output')
   await refused(post, { ...good, input: '0.0000001' }, 400, 'invalid_value', /input: .*finer than \$0\.000001/, 'input')
   await refused(post, { ...good, output: '-1' }, 400, 'invalid_value', /output: a price cannot be negative/, 'output')
   await refused(post, { ...good, output: 1 }, 400, 'invalid_value', /output: has to be a string/, 'output')
-  await refused(post, { ...good, request: '-1' }, 400, 'invalid_value', /request: cannot be negative/, 'request')
+  await refused(
+    post,
+    { ...good, request: '-1' },
+    400,
+    'invalid_value',
+    /request: a price cannot be negative/,
+    'request',
+  )
   await refused(
     post,
     { ...good, from: '2026-01-31T11:59:59Z' },

@@ -1,10 +1,14 @@
 import { createRoute, z } from '@hono/zod-openapi'
 import { ApiError } from '../errors.ts'
+import type { Tariff } from '../inference/price.ts'
 import type { Model, ModelCapabilities } from '../inference/snapshot.ts'
+import { priceAt } from '../pricing/calendar.ts'
+import { documentOfTariff } from '../pricing/document.ts'
 import { answers, type Control, type ControlApp, jsonBody } from './control-context.ts'
 import { formatTime, listOf, PageQuery, pageOf, TimeOut } from './fields.ts'
-import { PriceBody, priceBody, priceInForce } from './prices.ts'
-import { modelConflict, modelsOf } from './snapshot-builder.ts'
+import { PriceBody, priceBody } from './prices.ts'
+import { modelConflict, modelsOf, type StoredModel } from './snapshot-builder.ts'
+import { CostBody, tariffIn } from './tariff-fields.ts'
 
 const TRANCHE_TOKENS_DEFAULT = 8_192
 const ModelId = z
@@ -33,6 +37,7 @@ const Capabilities = z
 const Target = z.strictObject({
   upstream: z.string().min(1, 'cannot be empty').openapi({ description: 'Id of the upstream.' }),
   upstream_model: z.string().min(1, 'cannot be empty').openapi({ description: 'Name of the model there.' }),
+  cost: CostBody.optional().openapi({ description: 'What the upstream takes for the model.' }),
 })
 
 /** A model, as answered. */
@@ -154,7 +159,7 @@ export function modelRoutes(app: ControlApp, control: Control): void {
   )
 }
 
-function modelFields(id: string, body: z.output<typeof ModelPut>): Omit<Model, 'id' | 'createdS' | 'prices'> {
+function modelFields(id: string, body: z.output<typeof ModelPut>): Omit<StoredModel, 'id' | 'createdS'> {
   const outputTokensMax = body.output_tokens_max ?? body.context_tokens
   const trancheTokens = body.tranche_tokens ?? Math.min(TRANCHE_TOKENS_DEFAULT, outputTokensMax)
   refuseAbove('output_tokens_max', outputTokensMax, 'context_tokens', body.context_tokens)
@@ -169,7 +174,11 @@ function modelFields(id: string, body: z.output<typeof ModelPut>): Omit<Model, '
     outputTokensMax,
     trancheTokens,
     capabilities: { ...capabilities, jsonSchema } satisfies ModelCapabilities,
-    targets: body.targets.map(target => ({ upstreamId: target.upstream, upstreamModel: target.upstream_model })),
+    targets: body.targets.map(({ upstream, upstream_model, cost }, index) => ({
+      upstreamId: upstream,
+      upstreamModel: upstream_model,
+      ...(cost !== undefined && { cost: documentOfTariff(tariffIn(cost, ['targets', index, 'cost'])) }),
+    })),
   }
 }
 
@@ -178,9 +187,14 @@ function refuseAbove(field: string, value: number, boundField: string, bound: nu
     throw new ApiError('invalid_value', `${field}: can be at most ${boundField}, ${bound}`, { param: field })
 }
 
+function costBody(cost: Tariff): z.output<typeof CostBody> {
+  const { margin: _, ...document } = documentOfTariff(cost)
+  return document as z.output<typeof CostBody>
+}
+
 function modelBody(model: Model, nowMs: number): z.infer<typeof ModelBody> {
   const { jsonSchema, ...capabilities } = model.capabilities
-  const price = priceInForce(model, nowMs)
+  const price = priceAt(model.prices, nowMs)
   return {
     id: model.id,
     aliases: [...model.aliases],
@@ -192,7 +206,11 @@ function modelBody(model: Model, nowMs: number): z.infer<typeof ModelBody> {
     output_tokens_max: model.outputTokensMax,
     tranche_tokens: model.trancheTokens,
     capabilities: { ...capabilities, json_schema: jsonSchema },
-    targets: model.targets.map(target => ({ upstream: target.upstreamId, upstream_model: target.upstreamModel })),
+    targets: model.targets.map(({ upstreamId, upstreamModel, cost }) => ({
+      upstream: upstreamId,
+      upstream_model: upstreamModel,
+      ...(cost !== undefined && { cost: costBody(cost) }),
+    })),
     price: price === undefined ? null : priceBody(price),
   }
 }

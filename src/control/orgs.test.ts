@@ -7,15 +7,16 @@ test('an org is created, found, renamed, disabled and enabled', async () => {
   const { client, publisher } = await createHarness()
   const org = await client.createOrg({ name: ' Acme ' })
   assert.match(org.id, /^org_/)
-  assert.deepEqual(org, { id: org.id, name: 'Acme', disabled: false })
+  assert.deepEqual(org, { id: org.id, name: 'Acme', disabled: false, price_group: null })
   assert.deepEqual(await client.updateOrg(org.id, { name: 'Acme Ltd' }), { ...org, name: 'Acme Ltd' })
   await client.updateOrg(org.id, { disabled: true })
   assert.equal(publisher.current().orgs.get(org.id)?.disabled, true)
-  assert.deepEqual(await client.getOrg(org.id), { id: org.id, name: 'Acme Ltd', disabled: true })
-  assert.deepEqual(await client.updateOrg(org.id, { disabled: false }), {
+  assert.deepEqual(await client.getOrg(org.id), { id: org.id, name: 'Acme Ltd', disabled: true, price_group: null })
+  assert.deepEqual(await client.updateOrg(org.id, { disabled: false, price_group: 'vip' }), {
     id: org.id,
     name: 'Acme Ltd',
     disabled: false,
+    price_group: 'vip',
   })
 })
 

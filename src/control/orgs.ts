@@ -3,7 +3,7 @@ import { ApiError } from '../errors.ts'
 import type { Org } from '../inference/snapshot.ts'
 import { createId } from './api-key.ts'
 import { answers, type Control, type ControlApp, jsonBody } from './control-context.ts'
-import { listOf, NameIn, PageQuery, pageOf } from './fields.ts'
+import { GroupIn, listOf, NameIn, PageQuery, pageOf } from './fields.ts'
 
 const OrgParams = z.object({ org: z.string().openapi({ example: 'org_0aB3dE5gH7jK9m' }) })
 
@@ -13,6 +13,7 @@ export const OrgBody = z
     id: z.string(),
     name: z.string(),
     disabled: z.boolean().openapi({ description: 'Requests of a disabled org are refused with 403.' }),
+    price_group: z.string().nullable().openapi({ description: 'Pays the prices of this group where there are any.' }),
   })
   .openapi('Org')
 
@@ -21,7 +22,11 @@ export const OrgCreate = z.strictObject({ name: NameIn }).openapi('OrgCreate')
 
 /** What changes an org; what is left out stays. */
 export const OrgChange = z
-  .strictObject({ name: NameIn.optional(), disabled: z.boolean().optional() })
+  .strictObject({
+    name: NameIn.optional(),
+    disabled: z.boolean().optional(),
+    price_group: GroupIn.nullable().optional(),
+  })
   .openapi('OrgChange')
 
 /** A page of orgs. */
@@ -78,17 +83,17 @@ export function orgRoutes(app: ControlApp, control: Control): void {
       method: 'patch',
       path: '/control/v1/orgs/{org}',
       operationId: 'updateOrg',
-      summary: 'Rename, disable or enable an org',
+      summary: 'Rename, disable or enable an org, or choose its prices',
       request: { params: OrgParams, body: jsonBody(OrgChange) },
       responses: answers(200, 'The org after the change.', OrgBody),
     }),
     async context => {
       const { org: orgId } = context.req.valid('param')
-      const change = context.req.valid('json')
+      const { price_group: priceGroup, ...rest } = context.req.valid('json')
       await control.change(async () => {
         control.org(orgId)
-        if (change.name !== undefined) refuseTakenName(control, change.name, orgId)
-        await control.store.updateOrg(orgId, change)
+        if (rest.name !== undefined) refuseTakenName(control, rest.name, orgId)
+        await control.store.updateOrg(orgId, { ...rest, priceGroup })
       })
       return context.json(orgBody(control.org(orgId)), 200)
     },
@@ -96,7 +101,7 @@ export function orgRoutes(app: ControlApp, control: Control): void {
 }
 
 function orgBody(org: Org): z.infer<typeof OrgBody> {
-  return { id: org.id, name: org.name, disabled: org.disabled }
+  return { id: org.id, name: org.name, disabled: org.disabled, price_group: org.priceGroup ?? null }
 }
 
 /** Names are how people tell orgs apart on the command line, so each is had once. */

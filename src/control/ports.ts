@@ -48,7 +48,7 @@ export interface ControlStore {
     SnapshotState & { readonly balances: ReadonlyMap<string, bigint>; readonly spent: ReadonlyMap<string, bigint> }
   >
   createOrg(org: { id: string; name: string; createdMs: number }): Promise<void>
-  updateOrg(orgId: string, change: { name?: string; disabled?: boolean }): Promise<void>
+  updateOrg(orgId: string, change: { name?: string; disabled?: boolean; priceGroup?: string | null }): Promise<void>
   createProject(project: Project & { readonly createdMs: number }): Promise<void>
   /** Adds a limit, or puts another in the place of the one of its id. */
   putLimit(limit: LimitRule): Promise<void>
@@ -66,7 +66,8 @@ export interface ControlStore {
   addCredit(transfer: Transfer): Promise<{ added: boolean; transfer: Transfer }>
   putModel(model: StoredModel): Promise<void>
   removeModel(modelId: string): Promise<void>
-  setPrice(price: Price): Promise<void>
+  /** Appends prices, all or none. */
+  setPrices(prices: readonly Price[]): Promise<void>
   usageByRequest(requestId: string): Promise<Settlement | null>
   usageList(
     filter: UsageFilter,

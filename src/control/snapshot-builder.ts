@@ -1,8 +1,12 @@
 import type { LimitRule, Project } from '../inference/limit-rule.ts'
-import type { ApiKey, Model, Org, Price, Snapshot } from '../inference/snapshot.ts'
+import type { ApiKey, Model, Org, Price, Snapshot, Target } from '../inference/snapshot.ts'
+import { type TariffDocument, tariffOfDocument } from '../pricing/document.ts'
+
+/** A target as stored: what the upstream takes is written as a document. */
+export type StoredTarget = Omit<Target, 'cost'> & { readonly cost?: TariffDocument }
 
 /** A model as stored: its prices are rows of their own. */
-export type StoredModel = Omit<Model, 'prices'>
+export type StoredModel = Omit<Model, 'prices' | 'targets'> & { readonly targets: readonly StoredTarget[] }
 
 /** What a snapshot is built from. */
 export interface SnapshotState {
@@ -42,7 +46,12 @@ export function buildSnapshot(state: SnapshotState, version: number): Snapshot {
   const prices = Map.groupBy(state.prices, price => price.modelId)
   const models = new Map<string, Model>()
   for (const stored of state.models) {
-    const model: Model = { ...stored, prices: priceHistory(prices.get(stored.id) ?? []) }
+    const groups = Map.groupBy(prices.get(stored.id) ?? [], price => price.group ?? null)
+    const model: Model = {
+      ...stored,
+      targets: stored.targets.map(targetOf),
+      prices: [...groups.values()].flatMap(priceHistory),
+    }
     for (const name of [model.id, ...model.aliases]) {
       const owner = models.get(name)
       if (owner !== undefined) throw new SnapshotConflict(nameConflict(name, owner, model.id))
@@ -88,7 +97,7 @@ export function modelConflict(snapshot: Snapshot, id: string, aliases: readonly 
 }
 
 /**
- * The prices of one model in the order of time, without overlap: each ends at the latest where the next begins, and of
+ * The prices of one model and group in the order of time, without overlap: each ends at the latest where the next begins, and of
  * two that begin together the one stored last counts, so that exactly one price or none is in force at any instant.
  */
 export function priceHistory(prices: readonly Price[]): Price[] {
@@ -100,6 +109,10 @@ export function priceHistory(prices: readonly Price[]): Price[] {
     if (nextFromMs === null || (price.toMs !== null && price.toMs <= nextFromMs)) return price
     return { ...price, toMs: nextFromMs }
   })
+}
+
+function targetOf({ cost, ...target }: StoredTarget): Target {
+  return cost === undefined ? target : { ...target, cost: tariffOfDocument(cost) }
 }
 
 function nameConflict(name: string, owner: Model, id: string): string {

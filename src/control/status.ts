@@ -1,8 +1,8 @@
 import { createRoute, z } from '@hono/zod-openapi'
+import { priceAt } from '../pricing/calendar.ts'
 import { answers, type Control, type ControlApp } from './control-context.ts'
 import { formatTime, TimeOut } from './fields.ts'
 import type { RuntimeStatus } from './ports.ts'
-import { priceInForce } from './prices.ts'
 import { modelsOf } from './snapshot-builder.ts'
 
 /** How the server does. */
@@ -92,7 +92,7 @@ function modelStates(control: Control, runtime: RuntimeStatus, nowMs: number): z
       )
       return { ...base, state: 'unavailable' as const, detail: reasons.join('; ') || 'It has no target.' }
     }
-    if (priceInForce(model, nowMs) === undefined) {
+    if (priceAt(model.prices, nowMs) === undefined) {
       return {
         ...base,
         state: 'no_price' as const,

@@ -1,14 +1,16 @@
+import type { Ratio } from '../inference/price.ts'
 import type { Price } from '../inference/snapshot.ts'
 import type { Settlement } from '../ledger/journal.ts'
-import { formatDollars, formatPricePerMillion, picodollarsToNanodollars } from '../ledger/money.ts'
-import { formatPicodollars } from './fields.ts'
+import { formatDollars, formatPicodollars, formatPricePerMillion } from '../ledger/money.ts'
+import { type BreakdownFactor, type BreakdownLine, breakdownOf, type PriceClass } from '../pricing/breakdown.ts'
+import { formatRatio } from '../pricing/ratio.ts'
 
 /** One line of the arithmetic of a charge. */
 export interface ChargeLine {
-  readonly class: 'input' | 'cached_input' | 'output' | 'request'
-  /** Tokens, or requests on the last line. */
+  readonly class: PriceClass
+  /** Tokens, or requests or search units. */
   readonly quantity: number
-  /** Dollars per million tokens; dollars per request on the last line. */
+  /** Dollars per million tokens; dollars each for requests and search units. */
   readonly price: string
   readonly picodollars_each: string
   readonly picodollars: string
@@ -17,11 +19,15 @@ export interface ChargeLine {
 /** How a charge came about, to be checked by hand. */
 export interface Arithmetic {
   readonly lines: ChargeLine[]
-  /** Sum of the lines. */
+  /** What the sum of the lines is multiplied by; none for a plain price. */
+  readonly factors: { of: BreakdownFactor['of']; multiplier: string }[]
+  /** Sum of the lines, times the factors; a fraction such as "1000/3" where it is no whole number. */
   readonly picodollars: string
   readonly dollars: string
   /** The sum after the one rounding, half to even, to nanodollars. */
   readonly rounded: string
+  /** What the rounding added, picodollars; negative when it took away. */
+  readonly rounding_picodollars: string
   /** What was held at most: a charge is never above it. */
   readonly held: string
   readonly charge: string
@@ -35,21 +41,17 @@ export interface Arithmetic {
  * anew, so a charge that does not follow from the rules is told as such.
  */
 export function chargeArithmetic(settlement: Settlement, price: Price): Arithmetic {
-  const { usage } = settlement
-  const cachedTokens = Math.min(usage.cachedInputTokens, usage.inputTokens)
-  const lines = [
-    tokenLine('input', usage.inputTokens - cachedTokens, price.inputPicodollars),
-    tokenLine('cached_input', cachedTokens, price.cachedInputPicodollars),
-    tokenLine('output', usage.outputTokens, price.outputPicodollars),
-    line('request', 1, price.requestPicodollars, formatPicodollars(price.requestPicodollars)),
-  ]
-  const picodollars = lines.reduce((sum, each) => sum + BigInt(each.picodollars), 0n)
-  const roundedNanodollars = picodollarsToNanodollars(picodollars)
+  const found = breakdownOf(price, settlement.usage, settlement.admittedMs, settlement.serviceTier)
+  const lines = found.lines.map(chargeLine)
+  const factors = found.factors.map(({ of, multiplier }) => ({ of, multiplier: formatRatio(multiplier) }))
+  const roundedNanodollars = found.nanodollars
   return {
     lines,
-    picodollars: picodollars.toString(),
-    dollars: formatPicodollars(picodollars),
+    factors,
+    picodollars: fractionText(found.worth, String),
+    dollars: fractionText(found.worth, formatPicodollars),
     rounded: formatDollars(roundedNanodollars),
+    rounding_picodollars: fractionText(found.roundingPicodollars, String),
     held: formatDollars(settlement.heldNanodollars),
     charge: formatDollars(settlement.chargeNanodollars),
     overrun: formatDollars(settlement.overrunNanodollars),
@@ -71,16 +73,17 @@ function explain(settlement: Settlement, roundedNanodollars: bigint): string {
   return 'The charge does not follow from usage, price and hold. Run: headrace ledger verify.'
 }
 
-function tokenLine(name: ChargeLine['class'], tokens: number, picodollarsEach: bigint): ChargeLine {
-  return line(name, tokens, picodollarsEach, formatPricePerMillion(picodollarsEach))
-}
-
-function line(name: ChargeLine['class'], quantity: number, picodollarsEach: bigint, price: string): ChargeLine {
+function chargeLine({ class: name, quantity, picodollarsEach, picodollars }: BreakdownLine): ChargeLine {
+  const each = name === 'request' || name === 'search_unit'
   return {
     class: name,
     quantity,
-    price,
+    price: each ? formatPicodollars(picodollarsEach) : formatPricePerMillion(picodollarsEach),
     picodollars_each: picodollarsEach.toString(),
-    picodollars: (BigInt(quantity) * picodollarsEach).toString(),
+    picodollars: picodollars.toString(),
   }
+}
+
+function fractionText({ numerator, denominator }: Ratio, format: (value: bigint) => string): string {
+  return denominator === 1n ? format(numerator) : `${format(numerator)}/${denominator}`
 }

@@ -116,18 +116,22 @@ export const UsageStory = z
       .object({
         lines: z.array(
           z.object({
-            class: z.enum(['input', 'cached_input', 'output', 'request']),
+            class: z.enum(['input', 'cached_input', 'cache_write', 'output', 'reasoning', 'request', 'search_unit']),
             quantity: Count,
             price: z
               .string()
-              .openapi({ description: 'Dollars per million tokens; on the last line dollars per request.' }),
+              .openapi({ description: 'Dollars per million tokens; dollars each for requests and search units.' }),
             picodollars_each: z.string(),
             picodollars: z.string(),
           }),
         ),
-        picodollars: z.string(),
+        factors: z
+          .array(z.object({ of: z.enum(['margin', 'tier', 'window', 'step']), multiplier: z.string() }))
+          .openapi({ description: 'What the sum of the lines is multiplied by.' }),
+        picodollars: z.string().openapi({ description: 'Exact; a fraction where it is no whole number.' }),
         dollars: z.string(),
         rounded: DollarsOut.openapi({ description: 'After the one rounding, half to even, to nanodollars.' }),
+        rounding_picodollars: z.string().openapi({ description: 'What the rounding added.' }),
         held: DollarsOut,
         charge: DollarsOut,
         overrun: DollarsOut,

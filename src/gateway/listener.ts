@@ -13,10 +13,10 @@ import { authenticate } from '../admission/authenticate.ts'
 import type { KeyHasher } from '../admission/key-hasher.ts'
 import { ApiError } from '../errors.ts'
 import type { Protocol } from '../inference/request.ts'
-import type { Model, Snapshot } from '../inference/snapshot.ts'
+import type { Model, Org, Snapshot } from '../inference/snapshot.ts'
+import { priceAt } from '../pricing/calendar.ts'
 import { modelObject } from '../protocols/model-object.ts'
 import type { ProtocolCodec } from '../protocols/protocol.ts'
-import { priceAt } from '../settlement/price-usage.ts'
 import type { ClientAddress } from './client-address.ts'
 import { HttpClientPort } from './client-port.ts'
 import { hostAllowed, originAllowed } from './origin.ts'
@@ -213,19 +213,18 @@ async function answerRead(
   switch (route.kind) {
     case 'models': {
       const models = new Set(snapshot.models.values())
-      const data = [...models]
-        .filter(model => isOffered(model, parts.nowMs()))
-        .map(model => describe(model, parts.nowMs()))
+      const data = [...models].flatMap(model => describe(model, caller.org, parts.nowMs()) ?? [])
       return sendJson(response, 200, { object: 'list', data }, requestId)
     }
     case 'model': {
       const model = snapshot.models.get(route.modelId)
-      if (model === undefined || !isOffered(model, parts.nowMs())) {
+      const described = model === undefined ? null : describe(model, caller.org, parts.nowMs())
+      if (described === null) {
         throw new ApiError('model_not_found', `The model ${JSON.stringify(route.modelId)} is not offered here.`, {
           param: 'model',
         })
       }
-      return sendJson(response, 200, describe(model, parts.nowMs()), requestId)
+      return sendJson(response, 200, described, requestId)
     }
     case 'usage': {
       const usage = await parts.usageOf(caller.org.id, route.requestId)
@@ -240,13 +239,10 @@ async function answerRead(
   }
 }
 
-// What has no price cannot be bought, so it is not on the list.
-function isOffered(model: Model, nowMs: number): boolean {
-  return priceAt(model.prices, nowMs) !== undefined
-}
-
-function describe(model: Model, nowMs: number): object {
-  return modelObject(model, priceAt(model.prices, nowMs))
+// At the price that the org would pay. What has none cannot be bought, so it is not on the list.
+function describe(model: Model, org: Org, nowMs: number): object | null {
+  const price = priceAt(model.prices, nowMs, org.priceGroup)
+  return price === undefined ? null : modelObject(model, price)
 }
 
 function sendJson(response: ServerResponse, status: number, body: object, requestId: string): void {

@@ -5,18 +5,20 @@ import type { KeyHasher } from '../admission/key-hasher.ts'
 import { limitHeaders, stateOf } from '../admission/limit-headers.ts'
 import { limitsOf } from '../admission/limits.ts'
 import { type Quote, quote } from '../admission/quote.ts'
+import { type Sale, saleOf } from '../admission/sale.ts'
 import { ApiError } from '../errors.ts'
 import type { LimitRule } from '../inference/limit-rule.ts'
 import type { InferenceRequest } from '../inference/request.ts'
-import type { Model, Price, Snapshot } from '../inference/snapshot.ts'
+import type { ServiceTier } from '../inference/service-tier.ts'
+import type { Model, Snapshot, Target } from '../inference/snapshot.ts'
 import type { Usage } from '../inference/usage.ts'
 import type { Books } from '../ledger/books.ts'
 import { type Ending, type Journal, JournalRefusal, type Settlement } from '../ledger/journal.ts'
+import { chargedTier } from '../pricing/ceiling.ts'
 import type { ProtocolCodec } from '../protocols/protocol.ts'
 import { type Placement, place } from '../router/place.ts'
-import { type Charge, charge } from '../settlement/charge.ts'
+import { type Charge, charge, upstreamCost } from '../settlement/charge.ts'
 import { finalUsage, inputTokensLower } from '../settlement/final-usage.ts'
-import { priceAt } from '../settlement/price-usage.ts'
 import type { Clock } from '../std/clock.ts'
 import { type LiveMember, LiveSet } from '../std/live-set.ts'
 import type { Telemetry } from '../telemetry/telemetry.ts'
@@ -76,8 +78,6 @@ interface Run extends LiveMember {
   readonly relay: Relay
   /** Monotonic. */
   readonly receivedMs: number
-  /** Wall clock. */
-  readonly admittedMs: number
 }
 
 /**
@@ -118,11 +118,11 @@ export class Pipeline {
       // A body may take long to come; what had not begun when a drain began does not begin.
       this.#refuseWhileDraining()
       const model = findModel(snapshot, request)
-      const price = findPrice(model, clock.nowMs())
+      const sale = saleOf(request, model, caller.org, clock.nowMs())
       if (!this.#journalHealth.mayAdmit()) {
         throw new ApiError('settlement_unavailable', 'Charges cannot be written at the moment.', { retryAfterMs: 5000 })
       }
-      const ticket = await this.#admit(caller, request, model, price, snapshot.limitsByKey.get(caller.key.id))
+      const ticket = await this.#admit(caller, request, model, sale, snapshot.limitsByKey.get(caller.key.id))
       try {
         await this.#run(codec, request, caller, model, ticket, client, receivedMs)
       } finally {
@@ -174,14 +174,14 @@ export class Pipeline {
     caller: Caller,
     request: InferenceRequest,
     model: Model,
-    price: Price,
+    sale: Sale,
     rules: readonly LimitRule[] | undefined,
   ): Promise<Ticket> {
     const { books, upstreams, clock } = this.#parts
     const stoppable = model.targets.every(target => upstreams.get(target.upstreamId)?.stoppable ?? true)
     const under = (bounds: Quote) =>
       rules === undefined ? undefined : limitsOf(rules, request, model.id, bounds, clock.nowMs())
-    const worst = quote(request, model, price, stoppable)
+    const worst = quote(request, model, sale, stoppable)
     try {
       return this.#admitted(request, caller, model, admit(caller, worst, request.id, books, under(worst)))
     } catch (refusal) {
@@ -189,7 +189,7 @@ export class Pipeline {
       const count = target === undefined ? undefined : upstreams.get(target.upstreamId)?.countInput
       if (!(refusal instanceof ApiError) || refusal.status !== 402 || count === undefined || model.targets.length !== 1)
         throw refusal
-      const floor = quote(request, model, price, stoppable, 0)
+      const floor = quote(request, model, sale, stoppable, 0)
       // Not even an empty prompt could be paid: no need to count.
       books.void(admit(caller, floor, request.id, books).hold)
       const upstream = upstreams.get((target as { upstreamId: string }).upstreamId)
@@ -198,7 +198,7 @@ export class Pipeline {
         .catch(() => undefined)
       if (inputTokens === undefined) throw refusal
       this.#refuseWhileDraining()
-      const exact = quote(request, model, price, stoppable, inputTokens)
+      const exact = quote(request, model, sale, stoppable, inputTokens)
       return this.#admitted(request, caller, model, admit(caller, exact, request.id, books, under(exact)))
     }
   }
@@ -214,7 +214,7 @@ export class Pipeline {
       keyId: caller.key.id,
       modelId: model.id,
       heldNanodollars: ticket.hold.amountNanodollars,
-      admittedMs: this.#parts.clock.nowMs(),
+      admittedMs: ticket.quote.admittedMs,
     })
     return ticket
   }
@@ -229,7 +229,7 @@ export class Pipeline {
     receivedMs: number,
   ): Promise<void> {
     const { clock, upstreams, telemetry } = this.#parts
-    const admittedMs = clock.nowMs()
+    const { admittedMs } = ticket.quote
     const createdS = Math.floor(admittedMs / 1000)
     const headers: OutgoingHttpHeaders = { 'x-request-id': request.id, 'x-headrace-model': model.id }
     if (ticket.hold.lines.length > 0) Object.assign(headers, limitHeaders(ticket.hold.lines.map(stateOf), admittedMs))
@@ -243,7 +243,7 @@ export class Pipeline {
         client.head(200, request.stream ? { ...STREAM_HEADERS, ...headers } : { ...BUFFERED_HEADERS, ...headers }),
       nowMs: () => clock.monotonicMs(),
     })
-    const run: Run = { request, caller, model, ticket, relay, receivedMs, admittedMs, slot: -1 }
+    const run: Run = { request, caller, model, ticket, relay, receivedMs, slot: -1 }
     client.onGone = () => relay.stop('cancelled')
     this.#runs.add(run)
     telemetry.admitted(model.id)
@@ -260,13 +260,13 @@ export class Pipeline {
     const { upstreams, cacheSaltOf } = this.#parts
     let end: RelayEnd = { ending: 'failed', failure: unavailable(run.model, placement) }
     let attempts = 0
-    let upstreamId = ''
+    let reached: Target | null = null
     for (const { target, reason } of placement.places) {
       const upstream = upstreams.get(target.upstreamId)
       if (upstream === undefined) continue
       attempts++
-      upstreamId = target.upstreamId
-      headers['x-headrace-upstream'] = upstreamId
+      reached = target
+      headers['x-headrace-upstream'] = target.upstreamId
       headers['x-headrace-route'] =
         attempts === 1 ? reason : `fallback ${attempts} of ${placement.places.length}; ${reason}`
       end = await run.relay.attempt(upstream, target.upstreamModel, cacheSaltOf(run.caller.org.id))
@@ -277,7 +277,7 @@ export class Pipeline {
       if (run.relay.committed) break
     }
     headers['x-headrace-attempts'] = String(attempts)
-    return { ...end, attempts, upstreamId }
+    return { ...end, attempts, target: reached }
   }
 
   // Settled before told: nothing that makes an answer look complete leaves before its charge is durable.
@@ -288,12 +288,23 @@ export class Pipeline {
     if (ending === 'exhausted') relay.finishOpenChoices()
     const counting = this.#countUnreportedInput(run, served)
     const countedInput = counting === undefined ? undefined : await counting
-    const usage = usageOf(request, relay, ending, countedInput)
+    const { price, admittedMs, tier: askedTier } = ticket.quote
+    const done = usageOf(request, relay, countedInput)
+    const usage = relayedUsage(done, relay, ending)
+    const { prefillBegan, servedTier } = relay
+    const tier = chargedTier(askedTier, servedTier)
     const owed = charge(
-      { ending, usage, prefillBegan: relay.prefillBegan, outputBegan: relay.outputBegan && request.stream },
-      ticket.quote.price,
+      { ending, usage, prefillBegan, outputBegan: relay.outputBegan && request.stream, admittedMs, tier },
+      price,
       ticket.hold.amountNanodollars,
     )
+    const costNanodollars = upstreamCost(relay.reportedCostNanodollars, served.target?.cost, {
+      usage: done,
+      prefillBegan,
+      outputBegan: relay.outputBegan,
+      admittedMs,
+      tier: servedTier ?? askedTier,
+    })
     const settlement: Settlement = {
       requestId: request.id,
       orgId: caller.org.id,
@@ -301,18 +312,18 @@ export class Pipeline {
       modelId: model.id,
       protocol: request.protocol,
       stream: request.stream,
-      upstreamId: served.upstreamId,
+      upstreamId: served.target?.upstreamId ?? '',
       attempts: served.attempts,
       ending,
-      serviceTier: 'standard',
       endUserId: request.endUserId ?? null,
       usage,
-      priceId: ticket.quote.price.id,
+      priceId: price.id,
+      serviceTier: tier,
       chargeNanodollars: owed.chargeNanodollars,
       overrunNanodollars: owed.overrunNanodollars,
+      costNanodollars,
       heldNanodollars: ticket.hold.peakNanodollars,
-      costNanodollars: null,
-      admittedMs: run.admittedMs,
+      admittedMs,
       settledMs: clock.nowMs(),
       ttftMs: relay.firstTokenMs === null ? null : relay.firstTokenMs - run.receivedMs,
       durationMs: clock.monotonicMs() - run.receivedMs,
@@ -333,28 +344,26 @@ export class Pipeline {
       return
     }
     telemetry.settled(settlement)
-    answer(run, served, ending, usage, owed, client, headers)
+    answer(run, served, ending, usage, owed, tier, client, headers)
   }
 
   // Where the upstream said nothing about the input and a tokenizer is at hand. Undefined, without a wait, everywhere else.
-  #countUnreportedInput(
-    { relay, request, model }: Run,
-    { upstreamId }: Served,
-  ): Promise<number | undefined> | undefined {
+  #countUnreportedInput({ relay, request }: Run, { target }: Served): Promise<number | undefined> | undefined {
     if (!relay.prefillBegan || relay.inputTokens !== undefined || relay.usage.inputSource !== 'absent') return undefined
-    const target = model.targets.find(each => each.upstreamId === upstreamId)
-    const upstream = this.#parts.upstreams.get(upstreamId)
-    if (target === undefined || upstream?.countInputLower === undefined) return undefined
+    if (target === null) return undefined
+    const upstream = this.#parts.upstreams.get(target.upstreamId)
+    if (upstream?.countInputLower === undefined) return undefined
     return upstream.countInputLower(request, target.upstreamModel).catch(() => undefined)
   }
 }
 
 interface Served extends RelayEnd {
   readonly attempts: number
-  readonly upstreamId: string
+  /** Where the last attempt went; null when none was made. */
+  readonly target: Target | null
 }
 
-const NOBODY_THERE: Served = { ending: 'cancelled', failure: null, attempts: 0, upstreamId: '' }
+const NOBODY_THERE: Served = { ending: 'cancelled', failure: null, attempts: 0, target: null }
 
 const STREAM_HEADERS: OutgoingHttpHeaders = {
   'content-type': 'text/event-stream; charset=utf-8',
@@ -370,6 +379,7 @@ function answer(
   ending: Ending,
   usage: Usage,
   owed: Charge,
+  tier: ServiceTier,
   client: ClientPort,
   headers: OutgoingHttpHeaders,
 ): void {
@@ -381,6 +391,7 @@ function answer(
   const last = relay.encoder.complete({
     usage,
     chargeNanodollars: owed.chargeNanodollars,
+    serviceTier: request.serviceTier === undefined ? undefined : tier,
     usageExtra: relay.usageExtra,
     notice: ending === 'exhausted' ? OUT_OF_MONEY : undefined,
   })
@@ -412,12 +423,17 @@ function endingError(ending: Ending, served: Served, run: Run): ApiError {
   }
 }
 
-function usageOf(request: InferenceRequest, relay: Relay, ending: Ending, countedInput: number | undefined): Usage {
-  const usage = finalUsage(relay.usage, {
+// What the upstream did, as far as is known.
+function usageOf(request: InferenceRequest, relay: Relay, countedInput: number | undefined): Usage {
+  return finalUsage(relay.usage, {
     outputTokens: relay.outputTokens,
     inputTokens: relay.inputTokens,
     inputTokensLower: () => countedInput ?? (relay.prefillBegan ? inputTokensLower(request) : 0),
   })
+}
+
+// The part of it that is the customer's.
+function relayedUsage(usage: Usage, relay: Relay, ending: Ending): Usage {
   // Stopped for want of money, or broken off: the customer has what was relayed, and what the upstream did beyond is not theirs.
   if ((ending !== 'exhausted' && ending !== 'failed') || usage.outputTokens <= relay.outputTokens) return usage
   return {
@@ -471,13 +487,6 @@ function lackingCapability(
     return { what: 'answers in JSON by constraint', param: 'response_format' }
   }
   return null
-}
-
-function findPrice(model: Model, nowMs: number): Price {
-  const price = priceAt(model.prices, nowMs)
-  if (price === undefined)
-    throw new ApiError('model_price_missing', `${model.id} has no price in force, so it cannot be sold.`)
-  return price
 }
 
 function unavailable(model: Model, placement: Placement) {

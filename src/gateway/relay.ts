@@ -1,6 +1,7 @@
 import type { Ticket } from '../admission/admit.ts'
 import type { AttemptEnd, InferenceEvent, UpstreamFailure } from '../inference/event.ts'
 import type { InferenceRequest } from '../inference/request.ts'
+import type { ServiceTier } from '../inference/service-tier.ts'
 import type { Model } from '../inference/snapshot.ts'
 import type { AttemptHandle, AttemptSink, Upstream } from '../inference/upstream.ts'
 import { USAGE_ABSENT, type Usage } from '../inference/usage.ts'
@@ -61,6 +62,10 @@ export class Relay implements AttemptSink {
   committed = false
   usage: Usage = USAGE_ABSENT
   usageExtra: { [key: string]: unknown } | undefined
+  /** The tier that the upstream says it served. */
+  servedTier: ServiceTier | undefined
+  /** What the upstream says it takes, nanodollars. */
+  reportedCostNanodollars: bigint | undefined
   /** Output tokens relayed, over all choices. */
   outputTokens = 0
   inputTokens: number | undefined
@@ -164,6 +169,7 @@ export class Relay implements AttemptSink {
     switch (event.type) {
       case 'started':
         this.prefillBegan = true
+        this.servedTier = event.serviceTier
         if (event.inputTokens !== undefined) {
           this.inputTokens = event.inputTokens
           this.#ticket.inputIs(event.inputTokens)
@@ -184,6 +190,8 @@ export class Relay implements AttemptSink {
         this.usage = event.usage
         if (event.usage.inputTokens > 0 || event.usage.outputTokens > 0) this.prefillBegan = true
         this.usageExtra = event.extra
+        this.servedTier = event.serviceTier ?? this.servedTier
+        this.reportedCostNanodollars = event.reportedCostNanodollars ?? this.reportedCostNanodollars
         return
     }
   }
@@ -227,6 +235,8 @@ export class Relay implements AttemptSink {
     this.#earlyBytes = 0
     this.usage = USAGE_ABSENT
     this.usageExtra = undefined
+    this.servedTier = undefined
+    this.reportedCostNanodollars = undefined
     this.outputTokens = 0
     this.inputTokens = undefined
     this.prefillBegan = false

@@ -1,4 +1,5 @@
 import type { JsonObject } from './request.ts'
+import type { ServiceTier } from './service-tier.ts'
 import type { Usage } from './usage.ts'
 
 /** Why a choice ended, in OpenAI's words. `tool_calls` whenever the choice called a tool. */
@@ -36,6 +37,8 @@ export type InferenceEvent =
       /** Id and creation time (unix seconds) of the upstream's own answer, when its frames are passed on unchanged. */
       readonly answerId?: string
       readonly createdS?: number
+      /** The tier that the upstream says it serves. */
+      readonly serviceTier?: ServiceTier
     }
   | {
       readonly type: 'delta'
@@ -66,6 +69,8 @@ export type InferenceEvent =
       /** Usage so far; the last one counts. */
       readonly type: 'usage'
       readonly usage: Usage
+      /** The tier that the upstream says it served; the last word counts. */
+      readonly serviceTier?: ServiceTier
       /** Fields of the upstream's usage object that we do not know; they are passed on. */
       readonly extra?: JsonObject
       /** What the upstream says that it takes from us for the request; undefined when it says nothing. */

@@ -99,6 +99,8 @@ export interface InferenceRequest {
   readonly n: number
   /** Most output tokens per choice that the client allows; undefined when unsaid. */
   readonly outputTokensMax?: number
+  /** `service_tier` as the client said it; what it means depends on the price. Undefined when unsaid. */
+  readonly serviceTier?: string
   /** Opaque hint that requests sharing it share a prefix (`prompt_cache_key`, else `user`). */
   readonly cacheKey?: string
   /** The customer's own name for whom it is made (`safety_identifier`, `user`, `metadata.user_id`), at most 128 characters. */

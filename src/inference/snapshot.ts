@@ -1,10 +1,15 @@
 import type { LimitRule, Project } from './limit-rule.ts'
+import type { Price, Tariff } from './price.ts'
+
+export type { Price } from './price.ts'
 
 /** A customer: owns keys, limits and money. */
 export interface Org {
   readonly id: string
   readonly name: string
   readonly disabled: boolean
+  /** Pays the prices of this group where a model has such; absent or null: those for everybody. */
+  readonly priceGroup?: string | null
 }
 
 /** A secret that acts for an org; only its keyed hash is known here. */
@@ -25,25 +30,12 @@ export interface ApiKey {
   readonly revokedMs: number | null
 }
 
-/**
- * What one model costs, in picodollars per token (1 p$/token = $1e-6 per million tokens; `requestPicodollars` per request).
- * In force from `fromMs` (inclusive) to `toMs` (exclusive; null: until further notice).
- */
-export interface Price {
-  readonly id: string
-  readonly modelId: string
-  readonly fromMs: number
-  readonly toMs: number | null
-  readonly inputPicodollars: bigint
-  readonly cachedInputPicodollars: bigint
-  readonly outputPicodollars: bigint
-  readonly requestPicodollars: bigint
-}
-
 /** An upstream plus the model's name there. */
 export interface Target {
   readonly upstreamId: string
   readonly upstreamModel: string
+  /** What the upstream takes for the model; absent: not known. */
+  readonly cost?: Tariff
 }
 
 /** What a model can do; what is false is refused with a clear error. */

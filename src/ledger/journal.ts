@@ -44,20 +44,20 @@ export interface Settlement {
   /** Attempts made. */
   readonly attempts: number
   readonly ending: Ending
-  /** What it was really served at, which may be another tier than was asked for. */
-  readonly serviceTier: ServiceTier
   /** The customer's own name for whom the request was made (`safety_identifier`, `user`); null when it said none. */
   readonly endUserId: string | null
   readonly usage: Usage
   readonly priceId: string
+  /** The tier that was charged: the one really served, as far as that is known. */
+  readonly serviceTier: ServiceTier
   /** Charged to the org, 0 or more. */
   readonly chargeNanodollars: bigint
   /** Priced usage above the hold; not charged to the org. */
   readonly overrunNanodollars: bigint
+  /** What the upstream takes for it, nanodollars, as reported or by its cost list; null when neither is known. */
+  readonly costNanodollars: bigint | null
   /** The hold at its largest. */
   readonly heldNanodollars: bigint
-  /** What the upstream takes from us for it; null when that is not known. */
-  readonly costNanodollars: bigint | null
   readonly admittedMs: number
   readonly settledMs: number
   /** Request received to first output token, milliseconds; null when there was none. */

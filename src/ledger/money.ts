@@ -10,6 +10,7 @@ export class MoneyFormatError extends Error {
 
 const NANODOLLAR_PLACES = 9
 const PRICE_PLACES = 6
+const PICODOLLAR_PLACES = 12
 /** The store's integers are signed 64 bits: $9.2 billion. */
 const NANODOLLARS_MAX = 2n ** 63n - 1n
 
@@ -38,6 +39,18 @@ export function parsePricePerMillion(text: string): bigint {
 /** Picodollars per token → dollars per million tokens: 1_300_000n → `"1.30"`. */
 export function formatPricePerMillion(picodollars: bigint): string {
   return formatScaled(picodollars, PRICE_PLACES)
+}
+
+/** A price in dollars for one of something (a request, a search unit, a token) → picodollars; at most 12 places, not negative. */
+export function parsePicodollars(text: string): bigint {
+  const picodollars = parseScaled(text, PICODOLLAR_PLACES, 'a dollar amount such as "0.0005"', '10⁻¹² dollar')
+  if (picodollars < 0n) throw new MoneyFormatError(`a price cannot be negative, got ${JSON.stringify(text)}`)
+  return picodollars
+}
+
+/** Picodollars as dollars: 1_000_000_000_000n → `"1.00"`; at least two places, no more than needed. */
+export function formatPicodollars(picodollars: bigint): string {
+  return formatScaled(picodollars, PICODOLLAR_PLACES)
 }
 
 /** Picodollars → nanodollars, rounded half to even: the one rounding of a charge. */

@@ -1,5 +1,8 @@
 import { z } from 'zod'
-import { parsePricePerMillion } from '../ledger/money.ts'
+import { priceSetting, tariffOfSetting } from '../config/price-setting.ts'
+import { parsePicodollars, parsePricePerMillion } from '../ledger/money.ts'
+import { PriceFormatError } from '../pricing/document.ts'
+import { parseRatio } from '../pricing/ratio.ts'
 import { parseSourceSpec } from './pull-spec.ts'
 
 const modelId = z
@@ -11,13 +14,25 @@ const modelId = z
 
 const tokens = z.int().min(1).max(16_777_216)
 
-const price = z.string({ error: 'has to be a decimal in quotes, such as "0.02"' }).superRefine((value, context) => {
-  try {
-    parsePricePerMillion(value)
-  } catch (error) {
-    context.addIssue((error as Error).message)
-  }
-})
+const decimal = (parse: (text: string) => unknown) => () =>
+  z.string({ error: 'has to be a decimal in quotes, such as "0.02"' }).superRefine((value, context) => {
+    try {
+      parse(value)
+    } catch (error) {
+      context.addIssue((error as Error).message)
+    }
+  })
+
+const price = priceSetting(decimal(parsePricePerMillion), decimal(parsePicodollars), decimal(parseRatio)).superRefine(
+  (value, context) => {
+    try {
+      tariffOfSetting(value)
+    } catch (error) {
+      if (!(error instanceof PriceFormatError)) throw error
+      context.addIssue({ code: 'custom', path: [...error.path], message: error.message })
+    }
+  },
+)
 
 const source = z.string().superRefine((value, context) => {
   try {
@@ -76,7 +91,7 @@ export const catalogueEntrySchema = z
     /** What is left out is the engine's default. */
     sampling: sampling.default({}),
     /** Default price, dollars per million tokens as decimal strings; null: the operator has to set one. */
-    price: z.strictObject({ input: price, cachedInput: price, output: price }).nullable().default(null),
+    price: price.nullable().default(null),
     file,
   })
   .refine(entry => entry.outputTokensMax <= entry.contextTokens, {

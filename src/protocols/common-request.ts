@@ -33,6 +33,7 @@ export function decodeCommon(body: JsonObject) {
       streamOptions === undefined ||
       optionalBoolean(streamOptions, 'include_usage', 'stream_options.include_usage') !== false,
     n: optionalInteger(body, 'n', 1, CHOICES_MAX) ?? 1,
+    serviceTier: optionalString(body, 'service_tier'),
     cacheKey: optionalString(body, 'prompt_cache_key') ?? optionalString(body, 'user'),
     endUserId: decodeEndUser(body),
   }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Model, Price } from '../inference/snapshot.ts'
+import { parseRatio } from '../pricing/ratio.ts'
 import { modelObject } from './model-object.ts'
 
 const PRICE: Price = {
@@ -44,7 +45,41 @@ test('one object serves the clients of four dialects', () => {
   assert.ok(!model.supported_parameters.includes('tools'))
 })
 
-test('a model without a price is listed without one', () => {
-  const model = modelObject(MODEL, undefined)
-  assert.equal(model.pricing, null)
+test('windows, steps and tiers are shown in both languages, and a margin is not', () => {
+  const terms = {
+    windows: [{ days: [0, 1, 2, 3, 4], startMinute: 60, durationMinutes: 180, multiplier: parseRatio('2') }],
+    steps: [],
+    tiers: { flex: parseRatio('0.5') },
+    margin: { upstreamId: 'secret', multiplier: parseRatio('1.1') },
+  }
+  const model = JSON.parse(JSON.stringify(modelObject(MODEL, { ...PRICE, terms })))
+  assert.deepEqual(model.pricing, {
+    prompt: '0.00000143',
+    completion: '0.00000286',
+    request: '0',
+    input_cache_read: '0.00000011',
+    overrides: [
+      {
+        utc_start: 100,
+        utc_end: 400,
+        utc_days: ['monday', 'tuesday', 'wednesday', 'thursday', 'friday'],
+        prompt: '0.00000286',
+        completion: '0.00000572',
+        request: '0',
+        input_cache_read: '0.00000022',
+      },
+    ],
+    service_tiers: { flex: '0.5' },
+  })
+  assert.deepEqual(model.price, {
+    currency: 'USD',
+    unit: 'million tokens',
+    input: '1.43',
+    cached_input: '0.11',
+    output: '2.86',
+    request: '0.00',
+    windows: [{ days: ['mon', 'tue', 'wed', 'thu', 'fri'], start: '01:00', end: '04:00', multiplier: '2' }],
+    tiers: { flex: '0.5' },
+  })
+  assert.doesNotMatch(JSON.stringify(model), /secret|margin/)
 })

@@ -1,14 +1,19 @@
+import type { Rates } from '../inference/price.ts'
 import type { JsonObject } from '../inference/request.ts'
 import type { Model, Price } from '../inference/snapshot.ts'
-import { picodollarsToDecimal, picodollarsToDollarsPerMillion } from '../wire/decimal.ts'
+import { documentOfTariff } from '../pricing/document.ts'
+import { shownTariff } from '../pricing/shown-tariff.ts'
+import { shownTokenPricing } from '../pricing/token-pricing.ts'
+import { picodollarsToDollarsPerMillion } from '../wire/decimal.ts'
 
 /**
  * A model as `GET /v1/models` lists it: one object that OpenAI's, vLLM's (`max_model_len`), OpenRouter's (`pricing`, in
  * dollars per token as decimal strings) and DeepInfra's (`metadata`, in dollars per million tokens) clients can all
- * read. `price` is the one in force; undefined when the model is not for sale now.
+ * read. `price` is the one in force; it stands there once more in our own words, with all its windows, steps and tiers.
  */
-export function modelObject(model: Model, price: Price | undefined): JsonObject {
+export function modelObject(model: Model, price: Price): JsonObject {
   const { capabilities } = model
+  const shown = shownTariff(price)
   return {
     id: model.id,
     object: 'model',
@@ -22,12 +27,13 @@ export function modelObject(model: Model, price: Price | undefined): JsonObject 
     context_length: model.contextTokens,
     max_model_len: model.contextTokens,
     max_output_tokens: model.outputTokensMax,
-    pricing: price === undefined ? null : pricingPerToken(price),
+    pricing: shownTokenPricing(shown),
+    price: { currency: 'USD', unit: 'million tokens', ...documentOfTariff(shown) },
     metadata: {
       description: model.name,
       context_length: model.contextTokens,
       max_tokens: model.outputTokensMax,
-      pricing: price === undefined ? null : pricingPerMillion(price),
+      pricing: pricingPerMillion(shown),
       tags: Object.entries(capabilities).flatMap(([name, can]) => (can ? [name] : [])),
     },
     capabilities: { ...capabilities },
@@ -35,17 +41,8 @@ export function modelObject(model: Model, price: Price | undefined): JsonObject 
   }
 }
 
-function pricingPerToken(price: Price): JsonObject {
-  return {
-    prompt: picodollarsToDecimal(price.inputPicodollars),
-    completion: picodollarsToDecimal(price.outputPicodollars),
-    request: picodollarsToDecimal(price.requestPicodollars),
-    input_cache_read: picodollarsToDecimal(price.cachedInputPicodollars),
-  }
-}
-
 /** Numbers, because DeepInfra's clients read numbers; for show only, the decimal strings beside them are exact. */
-function pricingPerMillion(price: Price): JsonObject {
+function pricingPerMillion(price: Rates): JsonObject {
   return {
     input_tokens: Number(picodollarsToDollarsPerMillion(price.inputPicodollars)),
     output_tokens: Number(picodollarsToDollarsPerMillion(price.outputPicodollars)),

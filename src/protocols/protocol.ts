@@ -1,6 +1,7 @@
 import type { ApiError } from '../errors.ts'
 import type { FinishReason, InferenceEvent } from '../inference/event.ts'
 import type { InferenceRequest, JsonObject, Protocol } from '../inference/request.ts'
+import type { ServiceTier } from '../inference/service-tier.ts'
 import type { Usage } from '../inference/usage.ts'
 
 /** What is known about a request when its answer is complete. */
@@ -8,6 +9,8 @@ export interface AnswerTotals {
   readonly usage: Usage
   /** What the client pays; goes on the wire as `usage.estimated_cost`, exact. */
   readonly chargeNanodollars: bigint
+  /** The tier that is charged; goes on the wire as `service_tier`. Undefined when the request named none. */
+  readonly serviceTier?: ServiceTier
   /** Fields of the upstream's usage object that we do not know (`usage` event). */
   readonly usageExtra?: JsonObject
   /** Why an answer ended before its time, for people (a hold that could not be extended); `usage.notice` on the wire. */

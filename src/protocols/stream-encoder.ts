@@ -5,7 +5,7 @@ import { SseParser } from '../wire/sse-parser.ts'
 import { SSE_DONE, sseFrame } from '../wire/sse-writer.ts'
 import { Choices } from './choices.ts'
 import { type AnswerEncoder, type AnswerTotals, type EventOf, NO_BYTES } from './protocol.ts'
-import { usageJson } from './usage-json.ts'
+import { serviceTierJson, usageJson } from './usage-json.ts'
 
 /** What stays the same in all chunks of a streamed answer. */
 export interface StreamHead {
@@ -69,7 +69,7 @@ export abstract class StreamEncoder implements AnswerEncoder {
   complete(totals: AnswerTotals): Uint8Array {
     if (!this.#includeUsage) return SSE_DONE
     // `choices` has to be there, empty: AI SDK's schema of a chunk demands it.
-    return Buffer.from(`${this.prefix()}],"usage":${usageJson(totals)}}\n\ndata: [DONE]\n\n`)
+    return Buffer.from(`${this.prefix()}],"usage":${usageJson(totals)}${serviceTierJson(totals)}}\n\ndata: [DONE]\n\n`)
   }
 
   /** The stream ends after this frame without the end mark; clients then raise an error instead of taking a short answer for whole. */

@@ -38,6 +38,12 @@ export function usageJson(totals: AnswerTotals): string {
   return `${json}}`
 }
 
+/** `,"service_tier":...` of an answer whose request named a tier, in OpenAI's words; else nothing. */
+export function serviceTierJson({ serviceTier }: AnswerTotals): string {
+  if (serviceTier === undefined) return ''
+  return `,"service_tier":"${serviceTier === 'standard' ? 'default' : serviceTier}"`
+}
+
 /** Our counts win over fields of the same name that an upstream sent. */
 function detailsJson(ours: JsonObject, theirs: unknown): string {
   return JSON.stringify(typeof theirs === 'object' && theirs !== null ? { ...ours, ...theirs, ...ours } : ours)

@@ -5,11 +5,12 @@ import type { Price } from '../inference/snapshot.ts'
 import { USAGE_ABSENT, type Usage } from '../inference/usage.ts'
 import type { Ending } from '../ledger/journal.ts'
 import { parsePricePerMillion } from '../ledger/money.ts'
-import { charge } from './charge.ts'
+import { worthOf } from '../pricing/worth.ts'
+import { charge, upstreamCost } from './charge.ts'
 import { finalUsage } from './final-usage.ts'
-import { priceAt, priceUsage } from './price-usage.ts'
 
 const PLENTY = 10n ** 18n
+const STANDARD = { admittedMs: 0, tier: 'standard' } as const
 
 function priceOf(input: string, cached: string, output: string, request = '0'): Price {
   return {
@@ -39,7 +40,7 @@ function usageOf(input: number, cached: number, output: number): Usage {
 test('the seed price is charged exactly', () => {
   const price = priceOf('1.30', '0.10', '2.60')
   const { chargeNanodollars } = charge(
-    { ending: 'completed', usage: usageOf(1_000_003, 999_999, 7), prefillBegan: true, outputBegan: true },
+    { ending: 'completed', usage: usageOf(1_000_003, 999_999, 7), prefillBegan: true, outputBegan: true, ...STANDARD },
     price,
     PLENTY,
   )
@@ -51,7 +52,7 @@ test('half a nanodollar goes to the even neighbour', () => {
   const check = (tokens: number, nanodollars: bigint) =>
     assert.equal(
       charge(
-        { ending: 'completed', usage: usageOf(tokens, 0, 0), prefillBegan: true, outputBegan: true },
+        { ending: 'completed', usage: usageOf(tokens, 0, 0), prefillBegan: true, outputBegan: true, ...STANDARD },
         price,
         PLENTY,
       ).chargeNanodollars,
@@ -92,7 +93,7 @@ test('every charge equals rational arithmetic with one rounding', () => {
           BigInt(output) * outputRate +
           requestRate
         const found = charge(
-          { ending: 'completed', usage, prefillBegan: true, outputBegan: true },
+          { ending: 'completed', usage, prefillBegan: true, outputBegan: true, ...STANDARD },
           price,
           PLENTY,
         ).chargeNanodollars
@@ -110,7 +111,7 @@ test('each ending owes what the table says', () => {
   const all = 1200n * 1000n
   const check = (ending: Ending, prefillBegan: boolean, outputBegan: boolean, expected: bigint) =>
     assert.equal(
-      charge({ ending, usage, prefillBegan, outputBegan }, price, PLENTY).chargeNanodollars,
+      charge({ ending, usage, prefillBegan, outputBegan, ...STANDARD }, price, PLENTY).chargeNanodollars,
       expected,
       `${ending} ${prefillBegan} ${outputBegan}`,
     )
@@ -128,7 +129,7 @@ test('each ending owes what the table says', () => {
 
 test('usage above the hold is overrun, not charge', () => {
   const owed = charge(
-    { ending: 'completed', usage: usageOf(0, 0, 1000), prefillBegan: true, outputBegan: true },
+    { ending: 'completed', usage: usageOf(0, 0, 1000), prefillBegan: true, outputBegan: true, ...STANDARD },
     priceOf('0', '0', '1'),
     400_000n,
   )
@@ -142,7 +143,7 @@ test('what an upstream does not say is counted by us, and unknown cached input i
     [20, 'counted', 9, 'counted'],
   )
   assert.equal(silent.cachedInputSource, 'absent')
-  assert.equal(priceUsage(silent, priceOf('1', '0', '0')), 20n * 1_000_000n)
+  assert.equal(worthOf(priceOf('1', '0', '0'), silent, 0, 'standard').numerator, 20n * 1_000_000n)
   const exact = finalUsage(USAGE_ABSENT, { outputTokens: 9, inputTokens: 31, inputTokensLower: () => 20 })
   assert.deepEqual([exact.inputTokens, exact.inputSource], [31, 'reported'])
   const zero = finalUsage(usageOf(5, 0, 0), { outputTokens: 9, inputTokensLower: () => 20 })
@@ -151,12 +152,12 @@ test('what an upstream does not say is counted by us, and unknown cached input i
   assert.equal(wild.cachedInputTokens, 5, 'cached input is a part of input')
 })
 
-test('the price in force is the one whose time it is', () => {
-  const prices = [
-    { ...priceOf('1', '1', '1'), id: 'old', toMs: 10 },
-    { ...priceOf('2', '2', '2'), id: 'new', fromMs: 10 },
-  ]
-  assert.equal(priceAt(prices, 9)?.id, 'old')
-  assert.equal(priceAt(prices, 10)?.id, 'new')
-  assert.equal(priceAt([{ ...priceOf('1', '1', '1'), fromMs: 5 }], 4), undefined)
+test('the cost is what the upstream says, else what its list says of all that it did', () => {
+  const usage = usageOf(1000, 0, 100)
+  const done = { usage, prefillBegan: true, outputBegan: true, ...STANDARD }
+  const list = priceOf('1', '0.5', '2')
+  assert.equal(upstreamCost(5n, list, done), 5n)
+  assert.equal(upstreamCost(undefined, list, done), 1_200_000n)
+  assert.equal(upstreamCost(undefined, undefined, done), null)
+  assert.equal(upstreamCost(undefined, list, { ...done, prefillBegan: false, outputBegan: false }), 0n)
 })

@@ -1,8 +1,9 @@
+import type { Tariff } from '../inference/price.ts'
+import type { ServiceTier } from '../inference/service-tier.ts'
 import type { Price } from '../inference/snapshot.ts'
 import type { Usage } from '../inference/usage.ts'
 import type { Ending } from '../ledger/journal.ts'
-import { picodollarsToNanodollars } from '../ledger/money.ts'
-import { priceUsage } from './price-usage.ts'
+import { chargeOf } from '../pricing/worth.ts'
 
 /** What happened to a request, as far as money is concerned. */
 export interface Outcome {
@@ -12,6 +13,10 @@ export interface Outcome {
   readonly prefillBegan: boolean
   /** The client received, or could have received, output. */
   readonly outputBegan: boolean
+  /** When it was admitted, which decides about the time window of its price; wall clock. */
+  readonly admittedMs: number
+  /** The tier that is charged. */
+  readonly tier: ServiceTier
 }
 
 /** What is taken from the org, and what work nobody pays for. */
@@ -28,7 +33,7 @@ const NOTHING: Charge = Object.freeze({ chargeNanodollars: 0n, overrunNanodollar
  */
 export function charge(outcome: Outcome, price: Price, heldNanodollars: bigint): Charge {
   if (!isOwed(outcome)) return NOTHING
-  const worth = picodollarsToNanodollars(priceUsage(outcome.usage, price))
+  const worth = chargeOf(price, outcome.usage, outcome.admittedMs, outcome.tier)
   if (worth <= heldNanodollars) return { chargeNanodollars: worth, overrunNanodollars: 0n }
   return { chargeNanodollars: heldNanodollars, overrunNanodollars: worth - heldNanodollars }
 }
@@ -47,4 +52,19 @@ function isOwed(outcome: Outcome): boolean {
     case 'failed':
       return outcome.outputBegan
   }
+}
+
+/**
+ * What the upstream takes for what it did, nanodollars: as it said itself, else worked out from its cost list; null when neither is
+ * known. Unlike the charge it counts all that was done, whether a customer pays for it or not.
+ */
+export function upstreamCost(
+  reportedNanodollars: bigint | undefined,
+  cost: Tariff | undefined,
+  outcome: Omit<Outcome, 'ending'>,
+): bigint | null {
+  if (reportedNanodollars !== undefined) return reportedNanodollars
+  if (cost === undefined) return null
+  if (!outcome.prefillBegan && !outcome.outputBegan) return 0n
+  return chargeOf(cost, outcome.usage, outcome.admittedMs, outcome.tier)
 }

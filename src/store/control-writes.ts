@@ -3,6 +3,7 @@ import type { LimitRule, Project } from '../inference/limit-rule.ts'
 import type { ApiKey, Price } from '../inference/snapshot.ts'
 import { FUNDING } from '../ledger/account.ts'
 import type { Transfer } from '../ledger/journal.ts'
+import { documentOfTerms } from '../pricing/document.ts'
 import type { Names } from './names.ts'
 import { transferOf } from './reads.ts'
 import { StoreRefused } from './refusal.ts'
@@ -37,7 +38,7 @@ export class ControlWrites {
     })
   }
 
-  updateOrg(orgId: string, change: { name?: string; disabled?: boolean }): void {
+  updateOrg(orgId: string, change: { name?: string; disabled?: boolean; priceGroup?: string | null }): void {
     const disabled = change.disabled === undefined ? null : Number(change.disabled)
     this.#change(() => {
       this.#need('orgs', 'org', orgId)
@@ -47,6 +48,8 @@ export class ControlWrites {
         disabled,
         orgId,
       )
+      if (change.priceGroup !== undefined)
+        this.#run('UPDATE orgs SET price_group = ? WHERE id = ?', change.priceGroup, orgId)
     })
   }
 
@@ -164,37 +167,50 @@ export class ControlWrites {
   }
 
   /**
-   * Appends a price. One that is in force until further notice ends where the new one begins, and the new one where one that was
-   * set before for later begins.
+   * Appends prices, all or none, in their order. Of the same model and group, one that is in force until further notice ends where
+   * a new one begins, and a new one where one that was set before for later begins.
    */
-  setPrice(price: Price): void {
-    const { modelId, fromMs } = price
+  setPrices(prices: readonly Price[]): void {
     this.#change(() => {
-      if (this.#has('prices', 'id', price.id))
-        throw new StoreRefused(`There is already a price ${price.id}; use another id.`)
-      if (price.toMs !== null && price.toMs <= fromMs)
-        throw new StoreRefused(`The price ${price.id} ends before it begins.`)
-      this.#run(
-        'UPDATE prices SET to_ms = ? WHERE model_id = ? AND to_ms IS NULL AND from_ms <= ?',
-        fromMs,
-        modelId,
-        fromMs,
-      )
-      this.#run(
-        `INSERT INTO prices VALUES (?, (SELECT coalesce(max(seq), 0) + 1 FROM prices), ?, ?,
-         coalesce(?, (SELECT min(from_ms) FROM prices WHERE model_id = ? AND from_ms > ?)), ?, ?, ?, ?)`,
-        price.id,
-        modelId,
-        fromMs,
-        price.toMs,
-        modelId,
-        fromMs,
-        price.inputPicodollars,
-        price.cachedInputPicodollars,
-        price.outputPicodollars,
-        price.requestPicodollars,
-      )
+      for (const price of prices) this.#appendPrice(price)
     })
+  }
+
+  #appendPrice(price: Price): void {
+    const { id, modelId, fromMs, toMs, terms } = price
+    const group = price.group ?? null
+    if (this.#has('prices', 'id', id)) throw new StoreRefused(`There is already a price ${id}; use another id.`)
+    if (toMs !== null && toMs <= fromMs) throw new StoreRefused(`The price ${id} ends before it begins.`)
+    this.#run(
+      'UPDATE prices SET to_ms = ? WHERE model_id = ? AND price_group IS ? AND to_ms IS NULL AND from_ms <= ?',
+      fromMs,
+      modelId,
+      group,
+      fromMs,
+    )
+    this.#run(
+      `INSERT INTO prices (id, seq, model_id, price_group, from_ms, to_ms, input_picodollars, cached_input_picodollars,
+       cache_write_picodollars, output_picodollars, reasoning_picodollars, request_picodollars, search_unit_picodollars, terms)
+       VALUES (?, (SELECT coalesce(max(seq), 0) + 1 FROM prices), ?, ?, ?,
+       coalesce(?, (SELECT min(from_ms) FROM prices WHERE model_id = ? AND price_group IS ? AND from_ms > ?)),
+       ?, ?, ?, ?, ?, ?, ?, ?)`,
+      id,
+      modelId,
+      group,
+      fromMs,
+      toMs,
+      modelId,
+      group,
+      fromMs,
+      price.inputPicodollars,
+      price.cachedInputPicodollars,
+      price.cacheWritePicodollars ?? null,
+      price.outputPicodollars,
+      price.reasoningPicodollars ?? null,
+      price.requestPicodollars,
+      price.searchUnitPicodollars ?? null,
+      terms === undefined ? null : JSON.stringify(documentOfTerms(terms)),
+    )
   }
 
   #run(sql: string, ...values: SQLInputValue[]): { changes: number | bigint } {

@@ -120,4 +120,21 @@ export const MIGRATIONS: readonly Migration[] = [
       ALTER TABLE api_keys ADD COLUMN project_id TEXT REFERENCES projects (id);
     `,
   },
+  {
+    // A class without a price of its own is null. The terms (windows, steps, tiers, margin) are a document in its one canonical form.
+    name: 'prices as a calendar',
+    sql: `
+      ALTER TABLE orgs ADD COLUMN price_group TEXT;
+      ALTER TABLE prices ADD COLUMN price_group TEXT;
+      ALTER TABLE prices ADD COLUMN cache_write_picodollars INTEGER CHECK (cache_write_picodollars >= 0);
+      ALTER TABLE prices ADD COLUMN reasoning_picodollars INTEGER CHECK (reasoning_picodollars >= 0);
+      ALTER TABLE prices ADD COLUMN search_unit_picodollars INTEGER CHECK (search_unit_picodollars >= 0);
+      ALTER TABLE prices ADD COLUMN terms TEXT CHECK (terms IS NULL OR json_valid(terms));
+      DROP TRIGGER prices_no_update;
+      CREATE TRIGGER prices_no_update BEFORE UPDATE OF id, seq, model_id, from_ms, input_picodollars, cached_input_picodollars,
+        output_picodollars, request_picodollars, price_group, cache_write_picodollars, reasoning_picodollars, search_unit_picodollars,
+        terms ON prices BEGIN SELECT RAISE(ABORT, 'prices are never changed'); END;
+      CREATE INDEX prices_by_model ON prices (model_id, price_group, from_ms);
+    `,
+  },
 ]

@@ -1,8 +1,10 @@
 import type { DatabaseSync, SQLInputValue } from 'node:sqlite'
 import type { LimitRule, Project } from '../inference/limit-rule.ts'
+import type { Rates } from '../inference/price.ts'
 import type { ApiKey, Org, Price } from '../inference/snapshot.ts'
 import type { AccountId } from '../ledger/account.ts'
 import type { Admission, Settlement, Transfer } from '../ledger/journal.ts'
+import { documentOfTariff, type TermsDocument, termsOfDocument } from '../pricing/document.ts'
 import type { StoredDocument } from './control-writes.ts'
 import { admissionOf, settlementOf } from './settlement-row.ts'
 
@@ -42,6 +44,7 @@ export function loadState(database: DatabaseSync): {
       id: text(row.id),
       name: text(row.name),
       disabled: Number(row.disabled) === 1,
+      priceGroup: row.price_group === null ? null : text(row.price_group),
     })),
     keys: all(database, 'SELECT * FROM api_keys ORDER BY created_ms, id').map(keyOf),
     models: all(database, 'SELECT document FROM models ORDER BY id').map(row => JSON.parse(text(row.document))),
@@ -263,15 +266,28 @@ function limitOf(document: string): LimitRule {
 }
 
 function priceOf(row: Row): Price {
+  const rate = (column: string, name: string) => (row[column] === null ? {} : { [name]: row[column] as bigint })
+  const rates: Rates = {
+    inputPicodollars: row.input_picodollars as bigint,
+    cachedInputPicodollars: row.cached_input_picodollars as bigint,
+    ...rate('cache_write_picodollars', 'cacheWritePicodollars'),
+    outputPicodollars: row.output_picodollars as bigint,
+    ...rate('reasoning_picodollars', 'reasoningPicodollars'),
+    requestPicodollars: row.request_picodollars as bigint,
+    ...rate('search_unit_picodollars', 'searchUnitPicodollars'),
+  }
+  const terms =
+    row.terms === null
+      ? undefined
+      : termsOfDocument(JSON.parse(text(row.terms)) as TermsDocument, documentOfTariff(rates))
   return {
     id: text(row.id),
     modelId: text(row.model_id),
+    ...(row.price_group !== null && { group: text(row.price_group) }),
     fromMs: Number(row.from_ms),
     toMs: maybeMs(row.to_ms),
-    inputPicodollars: row.input_picodollars as bigint,
-    cachedInputPicodollars: row.cached_input_picodollars as bigint,
-    outputPicodollars: row.output_picodollars as bigint,
-    requestPicodollars: row.request_picodollars as bigint,
+    ...rates,
+    ...(terms !== undefined && { terms }),
   }
 }
 

@@ -109,6 +109,11 @@ function bitsOf(name: keyof typeof FACTS): string {
   return `((facts >> ${shift}) & ${2 ** bits - 1})`
 }
 
+/** The tier of a number of the database. */
+export function tierOf(number: number): ServiceTier {
+  return TIERS[number] as ServiceTier
+}
+
 /** The integer of what is small about a settlement. */
 export function packFacts({
   usage,
@@ -160,7 +165,7 @@ export function settlementOf(row: Record<string, unknown>): Settlement {
     upstreamId: String(row.upstream),
     attempts: Number(row.attempts),
     ending: row.ending as Ending,
-    serviceTier: TIERS[Number(row.tier)] as ServiceTier,
+    serviceTier: tierOf(Number(row.tier)),
     endUserId: row.end_user === null ? null : String(row.end_user),
     usage: {
       inputTokens: Number(row.input),

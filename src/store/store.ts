@@ -209,7 +209,7 @@ export class Store<Model extends StoredDocument = StoredDocument> implements Jou
     return this.#writer.call('createOrg', org)
   }
 
-  updateOrg(orgId: string, change: { name?: string; disabled?: boolean }): Promise<void> {
+  updateOrg(orgId: string, change: { name?: string; disabled?: boolean; priceGroup?: string | null }): Promise<void> {
     return this.#writer.call('updateOrg', orgId, change)
   }
 
@@ -252,7 +252,12 @@ export class Store<Model extends StoredDocument = StoredDocument> implements Jou
   }
 
   setPrice(price: Price): Promise<void> {
-    return this.#writer.call('setPrice', price)
+    return this.setPrices([price])
+  }
+
+  /** Appends prices, all or none. */
+  setPrices(prices: readonly Price[]): Promise<void> {
+    return this.#writer.call('setPrices', prices)
   }
 
   /**

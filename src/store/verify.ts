@@ -1,5 +1,8 @@
 import type { DatabaseSync } from 'node:sqlite'
-import { picodollarsToNanodollars } from '../ledger/money.ts'
+import type { Price } from '../inference/snapshot.ts'
+import { chargeOf } from '../pricing/worth.ts'
+import { priceById } from './reads.ts'
+import { tierOf } from './settlement-row.ts'
 import { listMonths } from './usage-partitions.ts'
 
 const NANODOLLARS_PER_DOLLAR = 1_000_000_000n
@@ -16,10 +19,11 @@ export interface Verification {
 }
 
 /**
- * Whether a product of a count and a price could leave 64 bits, where SQLite goes on with floats: below these bounds the four terms of
- * a charge sum to 8 * 10^18 at most.
+ * Whether a charge is not worked out by the database: its price is a calendar, or a product of a count and a price could leave 64 bits,
+ * where SQLite goes on with floats. Below these bounds the four terms of a charge sum to 8 * 10^18 at most.
  */
-const IS_LARGE = `(max(p.input_picodollars, p.cached_input_picodollars, p.output_picodollars) > 2000000000
+const IS_OTHER = `(p.terms IS NOT NULL OR p.cache_write_picodollars IS NOT NULL OR p.reasoning_picodollars IS NOT NULL
+  OR max(p.input_picodollars, p.cached_input_picodollars, p.output_picodollars) > 2000000000
   OR max(u.input, u.output) > 1000000000 OR p.request_picodollars > 2000000000000000000)`
 
 /** Whether the row of an hourly sum belongs to a month whose usage rows were dropped. */
@@ -52,7 +56,7 @@ const CHECKS: readonly string[] = [
      SELECT request_id, ending, charge, overrun, CASE
        WHEN pico % 1000 > 500 OR (pico % 1000 = 500 AND (pico / 1000) % 2 = 1) THEN pico / 1000 + 1 ELSE pico / 1000 END AS worth
      FROM (SELECT u.*, (u.input - u.cached) * p.input_picodollars + u.cached * p.cached_input_picodollars + u.output * p.output_picodollars
-       + p.request_picodollars AS pico FROM usage u JOIN names n ON n.n = u.price JOIN prices p ON p.id = n.name WHERE NOT ${IS_LARGE})
+       + p.request_picodollars AS pico FROM usage u JOIN names n ON n.n = u.price JOIN prices p ON p.id = n.name WHERE NOT ${IS_OTHER})
    ) WHERE charge + overrun <> worth AND (charge > 0 OR overrun > 0 OR ending IN ('completed', 'exhausted'))`,
   `SELECT 'Request ' || request_id || ' ended empty, which is free, and was charged ' || charge || ' n$.' FROM usage
    WHERE ending = 'empty' AND (charge > 0 OR overrun > 0)`,
@@ -101,7 +105,7 @@ export function verify(database: DatabaseSync): Verification {
     const checks = [
       balanceProblems,
       partitionProblems,
-      largeChargeProblems,
+      otherChargeProblems,
       ...CHECKS.map(sql => () => problemsOf(database, sql)),
     ]
     for (const check of checks) {
@@ -182,22 +186,27 @@ function* partitionProblems(database: DatabaseSync): Iterable<string> {
   }
 }
 
-// The few charges that SQLite cannot recompute exactly.
-function* largeChargeProblems(database: DatabaseSync): Iterable<string> {
-  const rows = `SELECT u.request_id, u.ending, u.charge, u.overrun, u.input - u.cached AS uncached, u.cached, u.output,
-    p.input_picodollars AS input_price, p.cached_input_picodollars AS cached_price, p.output_picodollars AS output_price,
-    p.request_picodollars AS request_price FROM usage u JOIN names n ON n.n = u.price JOIN prices p ON p.id = n.name WHERE ${IS_LARGE}`
+// The charges that SQLite does not recompute: those of a calendar, and the few beyond 64 bits.
+function* otherChargeProblems(database: DatabaseSync): Iterable<string> {
+  const prices = new Map<string, Price | null>()
+  const rows = `SELECT u.request_id, u.ending, u.charge, u.overrun, u.input, u.cached, u.written, u.output, u.reasoning, u.admitted_ms, u.tier,
+    n.name AS price FROM usage u JOIN names n ON n.n = u.price JOIN prices p ON p.id = n.name WHERE ${IS_OTHER}`
   for (const row of rowsOf(database, rows)) {
-    const at = (column: string) => row[column] as bigint
-    const worth = picodollarsToNanodollars(
-      at('uncached') * at('input_price') +
-        at('cached') * at('cached_price') +
-        at('output') * at('output_price') +
-        at('request_price'),
-    )
-    const settled = at('charge') + at('overrun')
-    const owed = settled > 0n || row.ending === 'completed' || row.ending === 'exhausted'
-    if (owed && settled !== worth)
-      yield `Request ${row.request_id} was charged ${at('charge')} n$ with ${at('overrun')} n$ overrun, its counts at its price are worth ${worth} n$.`
+    const id = String(row.price)
+    if (!prices.has(id)) prices.set(id, priceById(database, id))
+    const price = prices.get(id) as Price
+    const count = (column: string) => Number(row[column])
+    const counts = {
+      inputTokens: count('input'),
+      cachedInputTokens: count('cached'),
+      cacheWriteTokens: count('written'),
+      outputTokens: count('output'),
+      reasoningTokens: count('reasoning'),
+    }
+    const worth = chargeOf(price, counts, count('admitted_ms'), tierOf(count('tier')))
+    const [charge, overrun] = [row.charge as bigint, row.overrun as bigint]
+    const owed = charge + overrun > 0n || row.ending === 'completed' || row.ending === 'exhausted'
+    if (owed && charge + overrun !== worth)
+      yield `Request ${row.request_id} was charged ${charge} n$ with ${overrun} n$ overrun, its counts at its price are worth ${worth} n$.`
   }
 }

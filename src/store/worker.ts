@@ -53,7 +53,7 @@ function methodsOf(database: DatabaseSync, names: Names | null, writer: BatchWri
     addCredit: (transfer: never) => writes.addCredit(transfer),
     putModel: (model: never) => writes.putModel(model),
     removeModel: (modelId: never) => writes.removeModel(modelId),
-    setPrice: (price: never) => writes.setPrice(price),
+    setPrices: (prices: never) => writes.setPrices(prices),
     closeMonths: (beforeMs: number, nowMs: number) => writer.closeMonths(beforeMs, nowMs),
   }
 }

@@ -148,7 +148,14 @@ function check(found: Found, expected: Expected, where: string): void {
   const { settled } = found
   assert.equal(settled && chargeOf(settled).toString(), expected.chargeNanodollars, `charge, ${where}`)
   if (settled === null || settled.cacheWriteTokens > 0) return
-  const outcome = { ending: expected.ending, usage: settled, prefillBegan: true, outputBegan: true }
+  const outcome = {
+    ending: expected.ending,
+    usage: settled,
+    prefillBegan: true,
+    outputBegan: true,
+    admittedMs: 0,
+    tier: 'standard' as const,
+  }
   const owed = charge(outcome, PRICE, HOLD_NANODOLLARS).chargeNanodollars
   assert.equal(owed.toString(), expected.chargeNanodollars, `what is settled, ${where}`)
 }

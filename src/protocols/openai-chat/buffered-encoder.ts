@@ -5,7 +5,7 @@ import { AssertionFailure } from '../../std/assert.ts'
 import { Choices } from '../choices.ts'
 import { type AnswerEncoder, type AnswerTotals, type EventOf, NO_BYTES } from '../protocol.ts'
 import type { StreamHead } from '../stream-encoder.ts'
-import { usageJson } from '../usage-json.ts'
+import { serviceTierJson, usageJson } from '../usage-json.ts'
 import { chatLogprobsJson } from './logprobs.ts'
 import { callIdPrefix } from './stream-encoder.ts'
 
@@ -80,7 +80,7 @@ export class ChatBufferedEncoder implements AnswerEncoder {
     const { id, createdS, model } = this.#head
     const choices = this.#messages.map((message, index) => this.#choiceJson(message, index)).join(',')
     return Buffer.from(
-      `{"id":${JSON.stringify(id)},"object":"chat.completion","created":${createdS},"model":${JSON.stringify(model)},"choices":[${choices}],"usage":${usageJson(totals)}}`,
+      `{"id":${JSON.stringify(id)},"object":"chat.completion","created":${createdS},"model":${JSON.stringify(model)},"choices":[${choices}],"usage":${usageJson(totals)}${serviceTierJson(totals)}}`,
     )
   }
 

@@ -49,6 +49,7 @@ export function decodeChat(bytes: Uint8Array, requestId: string): InferenceReque
     sampling: decodeSampling(body, decodeTopLogprobs(body)),
     n: common.n,
     outputTokensMax,
+    serviceTier: common.serviceTier,
     cacheKey: common.cacheKey,
     endUserId: common.endUserId,
     body,

@@ -3,7 +3,7 @@ import type { FinishReason, TokenLogprob } from '../../inference/event.ts'
 import { AssertionFailure } from '../../std/assert.ts'
 import { Choices } from '../choices.ts'
 import { type AnswerEncoder, type AnswerTotals, type EventOf, NO_BYTES } from '../protocol.ts'
-import { usageJson } from '../usage-json.ts'
+import { serviceTierJson, usageJson } from '../usage-json.ts'
 import { CompletionLogprobs } from './logprobs.ts'
 import { completionFinish, completionText } from './stream-encoder.ts'
 
@@ -66,7 +66,7 @@ export class CompletionBufferedEncoder implements AnswerEncoder {
     const { id, createdS, model } = this.#head
     const choices = this.#choices.map(choiceJson).join(',')
     return Buffer.from(
-      `{"id":${JSON.stringify(id)},"object":"text_completion","created":${createdS},"model":${JSON.stringify(model)},"choices":[${choices}],"usage":${usageJson(totals)}}`,
+      `{"id":${JSON.stringify(id)},"object":"text_completion","created":${createdS},"model":${JSON.stringify(model)},"choices":[${choices}],"usage":${usageJson(totals)}${serviceTierJson(totals)}}`,
     )
   }
 

@@ -39,6 +39,7 @@ export function decodeCompletion(bytes: Uint8Array, requestId: string): Inferenc
     n: common.n,
     // Zero is meant: evaluation harnesses ask for the log probabilities of the prompt alone.
     outputTokensMax: optionalInteger(body, 'max_tokens', 0) ?? OUTPUT_TOKENS_DEFAULT,
+    serviceTier: common.serviceTier,
     cacheKey: common.cacheKey,
     endUserId: common.endUserId,
     body,

@@ -1,5 +1,6 @@
 import type { InferenceEvent, UpstreamFailure } from '../../../inference/event.ts'
 import type { JsonObject } from '../../../inference/request.ts'
+import type { ServiceTier } from '../../../inference/service-tier.ts'
 import { isObject } from '../../../wire/json-object.ts'
 import { SseFrameTooLarge, SseParser } from '../../../wire/sse-parser.ts'
 import { type NormalisedUsage, UsageReader } from '../usage-normaliser.ts'
@@ -9,6 +10,7 @@ import { ChunkScan } from './chunk-scan.ts'
 import { failureOfErrorFrame } from './error-frame.ts'
 import { rewriteFrame } from './frame-rewrite.ts'
 import { RepeatedFrame } from './repeated-frame.ts'
+import { servedTier } from './served-tier.ts'
 import { estimateTokens } from './token-estimate.ts'
 
 type Emit = (event: InferenceEvent) => void
@@ -48,6 +50,8 @@ export class OpenAiStreamDecoder {
   #tokens = 0
   /** Usage out of a chunk with choices while there are several: it may speak of one choice only. */
   #doubtfulUsage: NormalisedUsage | undefined
+  /** The tier that the last frame that says one was served at. */
+  #servedTier: ServiceTier | undefined
   /** Adjacent frames that pass unchanged: one event for all, one view of memory. */
   #runStart = -1
   #runEnd = -1
@@ -77,7 +81,7 @@ export class OpenAiStreamDecoder {
       const failure = this.#drain(emit)
       if (failure !== null) return failure
     }
-    if (this.#doubtfulUsage !== undefined) emitUsage(this.#doubtfulUsage, emit)
+    if (this.#doubtfulUsage !== undefined) this.#emitUsage(this.#doubtfulUsage, emit)
     this.#doubtfulUsage = undefined
     if (this.#chunks.finishes >= (this.#choices ?? 1)) return null
     return { reason: 'disconnected', message: 'The upstream ended its answer before it was finished.', retryable: true }
@@ -138,6 +142,7 @@ export class OpenAiStreamDecoder {
       return failureOfErrorFrame(chunk.error === undefined ? { error: chunk } : chunk)
     }
     const usage = this.#usage.read(chunk)
+    this.#servedTier = servedTier(chunk) ?? this.#servedTier
     if (!this.#started) this.#start(chunk, usage, emit)
     const choices = Array.isArray(chunk.choices) ? chunk.choices : []
     if (!choices.every(choice => this.#isExpected(choice)))
@@ -168,6 +173,7 @@ export class OpenAiStreamDecoder {
       // No prompt is empty: a server that says 0 has not counted yet, and the hold for the input must not be given back.
       ...((usage?.usage.inputTokens ?? 0) > 0 && { inputTokens: usage?.usage.inputTokens }),
       ...(this.#passthrough && { answerId: id as string, createdS: created as number }),
+      ...(this.#servedTier !== undefined && { serviceTier: this.#servedTier }),
     })
   }
 
@@ -197,7 +203,7 @@ export class OpenAiStreamDecoder {
     }
     this.#doubtfulUsage = undefined
     this.#flush(emit)
-    emitUsage(usage, emit)
+    this.#emitUsage(usage, emit)
   }
 
   /** Sends the current frame on; one that finishes a choice goes alone, because it may have to be held back. */
@@ -234,15 +240,15 @@ export class OpenAiStreamDecoder {
     emit({ type: 'frame', bytes, tokens, finishes: 0 })
   }
 
+  #emitUsage(usage: NormalisedUsage, emit: Emit): void {
+    emit({ type: 'usage', ...usage, ...(this.#servedTier !== undefined && { serviceTier: this.#servedTier }) })
+  }
+
   #isExpected(choice: unknown): boolean {
     if (this.#choices === undefined || !isObject(choice) || choice.index === undefined) return true
     const index = choice.index
     return Number.isInteger(index) && (index as number) >= 0 && (index as number) < this.#choices
   }
-}
-
-function emitUsage(usage: NormalisedUsage, emit: Emit): void {
-  emit({ type: 'usage', ...usage })
 }
 
 function protocolFailure(message: string): UpstreamFailure {
