@@ -114,6 +114,7 @@ export async function openOffline(config: Config): Promise<OfflineControl> {
       randomBytes,
       pepper,
       operatorToken: token,
+      billing: config.billing,
     })
     return {
       async send(request) {
@@ -211,6 +212,7 @@ export async function serve(config: Config, hooks: ServeHooks): Promise<RunningS
       randomBytes,
       pepper,
       operatorToken: token,
+      billing: config.billing,
       onError: error => log.error({ err: error }, 'a mistake of the control plane'),
     })
     const controlListener = fetchListener(request => control.fetch(request))

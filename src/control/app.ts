@@ -12,6 +12,7 @@ import { secretsEqual } from './operator-token.ts'
 import { orgRoutes } from './orgs.ts'
 import type { ControlDeps } from './ports.ts'
 import { priceRoutes } from './prices.ts'
+import { statementRoutes } from './statements.ts'
 import { statusRoutes } from './status.ts'
 import { usageRoutes } from './usage.ts'
 
@@ -79,6 +80,7 @@ export function createControlApp(deps: ControlDeps): ControlPlane {
     keyRoutes,
     modelRoutes,
     priceRoutes,
+    statementRoutes,
     usageRoutes,
     ledgerRoutes,
     interruptedRoutes,

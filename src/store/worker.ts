@@ -16,6 +16,7 @@ import {
   usageSummary,
 } from './reads.ts'
 import { failureOf } from './sqlite-failure.ts'
+import { statementReads } from './statement-reads.ts'
 import { verify } from './verify.ts'
 
 const settings = workerData as WorkerSettings
@@ -35,6 +36,7 @@ function methodsOf(database: DatabaseSync, names: Names | null): Record<string, 
     transfersOf: (filter: { requestId: string }) => transfersOf(database, filter),
     interrupted: () => interrupted(database),
     verify: () => verify(database),
+    ...statementReads(database),
   }
   if (names === null) return reads
   const writes = new ControlWrites(database, names)
