@@ -22,6 +22,16 @@ export const COMMANDS: readonly CommandEntry[] = [
   { name: 'models', summary: 'list, price and remove models', load: () => import('./models.ts') },
   { name: 'keys', summary: 'create, list and revoke API keys', load: () => import('./keys.ts') },
   { name: 'credit', summary: 'add and show prepaid credit', load: () => import('./credit.ts') },
+  {
+    name: 'statement',
+    summary: 'a month of an account, as statement or invoice',
+    load: () => import('./statement.ts'),
+  },
+  {
+    name: 'reconcile',
+    summary: "compare a provider's usage file with ours",
+    load: () => import('./reconcile.ts'),
+  },
   { name: 'ledger', summary: 'check the books, show the transfers of a request', load: () => import('./ledger.ts') },
   { name: 'doctor', summary: 'look for what is wrong with this machine and home', load: () => import('./doctor.ts') },
   { name: 'config', summary: 'show and check the configuration', load: () => import('./config.ts') },

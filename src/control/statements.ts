@@ -8,7 +8,17 @@ import { type Month, parseMonth } from '../statements/month.ts'
 import { unitPricesOf } from '../statements/price-classes.ts'
 import { buildStatement, effectOn, FootingError, type Statement, shownId } from '../statements/statement.ts'
 import { answers, type Control, type ControlApp } from './control-context.ts'
-import { DollarsOut, decodeCursor, encodeCursor, formatDollarsOrNull, formatTime, listOf, PageQuery, TimeIn, TimeOut } from './fields.ts'
+import {
+  DollarsOut,
+  decodeCursor,
+  encodeCursor,
+  formatDollarsOrNull,
+  formatTime,
+  listOf,
+  PageQuery,
+  TimeIn,
+  TimeOut,
+} from './fields.ts'
 import type { UsageHour } from './ports.ts'
 
 const HOUR_MS = 3_600_000
@@ -29,7 +39,9 @@ const PartyBody = z
 
 const InvoiceBody = z
   .object({
-    number: z.string().openapi({ description: 'The same whenever it is asked for; never that of another month or org.' }),
+    number: z
+      .string()
+      .openapi({ description: 'The same whenever it is asked for; never that of another month or org.' }),
     seller: PartyBody,
     customer: PartyBody,
     subtotal: DollarsOut.openapi({ description: 'All charges, exact.' }),
@@ -130,7 +142,11 @@ const WholeHour = TimeIn.refine(atMs => typeof atMs !== 'number' || atMs % HOUR_
 })
 const RangeQuery = z.object({
   org: z.string().optional(),
-  from: WholeHour.optional().openapi({ type: 'string', format: 'date-time', description: 'A whole hour; from then on.' }),
+  from: WholeHour.optional().openapi({
+    type: 'string',
+    format: 'date-time',
+    description: 'A whole hour; from then on.',
+  }),
   to: WholeHour.optional().openapi({ type: 'string', format: 'date-time', description: 'A whole hour; before then.' }),
 })
 
@@ -174,11 +190,24 @@ export function statementRoutes(app: ControlApp, control: Control): void {
       const { limit, cursor, ...query } = context.req.valid('query')
       refuseBackwards(query)
       const { rows, nextCursor } = await control.store.usageHours(
-        { orgId: query.org, keyId: query.key, modelId: query.model, upstreamId: query.upstream, fromMs: query.from, toMs: query.to },
+        {
+          orgId: query.org,
+          keyId: query.key,
+          modelId: query.model,
+          upstreamId: query.upstream,
+          fromMs: query.from,
+          toMs: query.to,
+        },
         { limit, cursor: cursor === undefined ? undefined : decodeCursor(cursor) },
       )
       const prices = await pricesOf(control, rows)
-      return context.json(pageBody(rows.map(row => hourBody(control, row, prices)), nextCursor), 200)
+      return context.json(
+        pageBody(
+          rows.map(row => hourBody(control, row, prices)),
+          nextCursor,
+        ),
+        200,
+      )
     },
   )
   app.openapi(
@@ -197,7 +226,13 @@ export function statementRoutes(app: ControlApp, control: Control): void {
         { orgId: query.org, fromMs: query.from, toMs: query.to },
         { limit, cursor: cursor === undefined ? undefined : decodeCursor(cursor) },
       )
-      return context.json(pageBody(rows.map(row => transferBody(control, row)), nextCursor), 200)
+      return context.json(
+        pageBody(
+          rows.map(row => transferBody(control, row)),
+          nextCursor,
+        ),
+        200,
+      )
     },
   )
 }
@@ -207,7 +242,9 @@ async function statementOf(control: Control, orgId: string, month: Month): Promi
   const org = control.org(orgId)
   const nowMs = control.clock.nowMs()
   if (month.fromMs > nowMs)
-    throw new ApiError('invalid_value', `month: ${month.text} has not begun; name this month or an earlier one`, { param: 'month' })
+    throw new ApiError('invalid_value', `month: ${month.text} has not begun; name this month or an earlier one`, {
+      param: 'month',
+    })
   const records = await control.store.statementRecords(orgId, month.fromMs, month.toMs)
   const prices = await pricesOf(control, records.charges)
   try {
@@ -220,7 +257,8 @@ async function statementOf(control: Control, orgId: string, month: Month): Promi
 
 function monthIn(text: string): Month {
   const month = parseMonth(text)
-  if (month === null) throw new ApiError('invalid_value', 'month: has to be a month such as "2026-10"', { param: 'month' })
+  if (month === null)
+    throw new ApiError('invalid_value', 'month: has to be a month such as "2026-10"', { param: 'month' })
   return month
 }
 

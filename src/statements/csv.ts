@@ -42,7 +42,9 @@ export function* csvRecords(text: string): Generator<string[]> {
     record.push(value)
     at = next
     if (at < text.length && text[at] !== separator && text[at] !== '\r' && text[at] !== '\n') {
-      throw new CsvError(`line ${lineAt(text, at)}: after a quoted field comes ${JSON.stringify(text[at])}, not a separator`)
+      throw new CsvError(
+        `line ${lineAt(text, at)}: after a quoted field comes ${JSON.stringify(text[at])}, not a separator`,
+      )
     }
     if (text[at] === separator) {
       at++

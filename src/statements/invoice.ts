@@ -1,4 +1,5 @@
 import { formatDollars } from '../ledger/money.ts'
+import { PARTS_PER_UNIT, parsePercent } from './percent.ts'
 import { divideHalfEven, NANODOLLARS_PER_CENT, roundToCents } from './rounding.ts'
 
 /** A party of an invoice as printed. */
@@ -61,19 +62,6 @@ export interface Invoice {
   readonly note: string | null
 }
 
-const TAX_PLACES = 4
-/** 100 percent in the unit of `parseTaxRate`. */
-const PARTS_PER_UNIT = 1_000_000n
-
-/** A tax rate in percent as parts per million; throws with what is wrong. */
-export function parseTaxRate(text: string): bigint {
-  const match = /^(\d{1,3})(?:\.(\d{1,4}))?$/.exec(text)
-  const parts = match === null ? null : BigInt(`${match[1]}${(match[2] ?? '').padEnd(TAX_PLACES, '0')}`)
-  if (parts === null || parts > PARTS_PER_UNIT)
-    throw new RangeError(`expected percent from 0 to 100 with at most ${TAX_PLACES} places, such as "8.875", got "${text}"`)
-  return parts
-}
-
 /** The invoice over a month's charges, nanodollars; null while no seller is configured. */
 export function buildInvoice(
   org: { readonly id: string; readonly name: string },
@@ -103,7 +91,7 @@ export function buildInvoice(
 
 /** Tax on a net amount, both nanodollars: the exact product rounded once, half to even, to cents. */
 export function taxOf(netNanodollars: bigint, ratePercent: string): bigint {
-  const exact = netNanodollars * parseTaxRate(ratePercent)
+  const exact = netNanodollars * parsePercent(ratePercent)
   return divideHalfEven(exact, PARTS_PER_UNIT * NANODOLLARS_PER_CENT) * NANODOLLARS_PER_CENT
 }
 

@@ -41,7 +41,12 @@ export function statementCsv(statement: Statement): string {
       })
     }
     if (charge.difference !== '0.00')
-      add('charge', { model: charge.model, price: charge.price, class: 'difference', amount: negated(charge.difference) })
+      add('charge', {
+        model: charge.model,
+        price: charge.price,
+        class: 'difference',
+        amount: negated(charge.difference),
+      })
   }
   for (const entry of statement.corrections)
     add('correction', { date: entry.at, id: entry.id, description: entry.memo ?? entry.kind, amount: entry.amount })

@@ -35,12 +35,12 @@ footer p { margin: 0 0 .4rem; }
   main { margin: 0; border: 0; border-radius: 0; padding: 1.25rem 1rem; }
   .wide thead { display: none; }
   .wide tr { display: grid; grid-template-columns: 1fr auto; gap: 0 .75rem; padding: .4rem 0; border-top: 1px solid var(--line); }
-  .wide tr.line td, .wide tr.group td, .wide .credits th:first-child, .corrections th:first-child { width: 7rem; } .credits th:nth-child(3), .corrections th:nth-child(3) { width: 35%; }
-tr.total td { border: 0; padding: 0; }
+  .wide, .wide tbody { display: block; }
+  .wide tr.line td, .wide tr.group td, .wide tr.total td { border: 0; padding: 0; }
   .wide td:nth-child(1) { grid-area: 1 / 1; } .wide td:last-child { grid-area: 1 / 2; }
   .wide tr td:nth-child(2), .wide tr td:nth-child(3) { font-size: .8rem; color: var(--soft); font-weight: 400; white-space: normal; }
   .wide td:nth-child(2) { grid-area: 2 / 1; text-align: left; } .wide td:nth-child(3) { grid-area: 2 / 2; text-align: right; }
-  .wide.charges tr.line td:nth-child(2) { padding-left: 1rem; }
+  .wide.charges tr.line td:nth-child(1), .wide.charges tr.line td:nth-child(2) { padding-left: 1rem; }
   .wide td:empty { display: none; }
 }
 @media print {
@@ -95,7 +95,8 @@ ${view.footer.map(line => `<p>${escaped(line)}</p>`).join('\n')}
 function parties(view: StatementView): string {
   if (view.parties.length === 0) return ''
   const blocks = view.parties.map(
-    party => `<section>\n<h2>${escaped(party.role)}</h2>\n${party.lines.map(line => `<p>${escaped(line)}</p>`).join('\n')}\n</section>`,
+    party =>
+      `<section>\n<h2>${escaped(party.role)}</h2>\n${party.lines.map(line => `<p>${escaped(line)}</p>`).join('\n')}\n</section>`,
   )
   return `<div class="parties">\n${blocks.join('\n')}\n</div>\n`
 }

@@ -25,7 +25,12 @@ export async function statementPdf(view: StatementView, createdMs: number): Prom
     size: 'A4',
     margin: MARGIN_PT,
     bufferPages: true,
-    info: { Title: `${view.title} ${view.subtitle}`, Producer: 'Headrace', Creator: 'Headrace', CreationDate: new Date(createdMs) },
+    info: {
+      Title: `${view.title} ${view.subtitle}`,
+      Producer: 'Headrace',
+      Creator: 'Headrace',
+      CreationDate: new Date(createdMs),
+    },
   })
   const chunks: Buffer[] = []
   const done = new Promise<void>((resolve, reject) => {
@@ -52,7 +57,13 @@ function bottomOf(pdf: Document): number {
   return pdf.page.height - MARGIN_PT - 20
 }
 
-function text(pdf: Document, words: string, x: number, y: number, options: { width: number; align?: 'right'; bold?: boolean; size?: number; colour?: string }) {
+function text(
+  pdf: Document,
+  words: string,
+  x: number,
+  y: number,
+  options: { width: number; align?: 'right'; bold?: boolean; size?: number; colour?: string },
+) {
   pdf
     .font(options.bold === true ? 'Helvetica-Bold' : 'Helvetica')
     .fontSize(options.size ?? 9)
@@ -61,16 +72,28 @@ function text(pdf: Document, words: string, x: number, y: number, options: { wid
 }
 
 function heightOf(pdf: Document, words: string, width: number, bold = false, size = 9): number {
-  return pdf.font(bold ? 'Helvetica-Bold' : 'Helvetica').fontSize(size).heightOfString(latin(words), { width })
+  return pdf
+    .font(bold ? 'Helvetica-Bold' : 'Helvetica')
+    .fontSize(size)
+    .heightOfString(latin(words), { width })
 }
 
 /** The standard fonts' encoding is Windows-1252; what it lacks would print as noise. */
 function latin(words: string): string {
-  return [...words.replaceAll('\u2212', '-')].map(letter => (/[\u0020-\u007e\u00a0-\u00ff\u20ac\u2013\u2014\u2018\u2019\u201c\u201d\u2026]/.test(letter) ? letter : '?')).join('')
+  return [...words.replaceAll('\u2212', '-')]
+    .map(letter =>
+      /[\u0020-\u007e\u00a0-\u00ff\u20ac\u2013\u2014\u2018\u2019\u201c\u201d\u2026]/.test(letter) ? letter : '?',
+    )
+    .join('')
 }
 
 function rule(pdf: Document, y: number, colour: string, thick: number): void {
-  pdf.moveTo(MARGIN_PT, y).lineTo(MARGIN_PT + widthOf(pdf), y).lineWidth(thick).strokeColor(colour).stroke()
+  pdf
+    .moveTo(MARGIN_PT, y)
+    .lineTo(MARGIN_PT + widthOf(pdf), y)
+    .lineWidth(thick)
+    .strokeColor(colour)
+    .stroke()
 }
 
 function drawHead(pdf: Document, view: StatementView): void {
@@ -133,10 +156,12 @@ function drawTable(pdf: Document, table: ViewTable): void {
   pdf.y += 6
   head()
   for (const [index, row] of table.rows.entries()) {
-    const height = Math.max(
-      ...row.cells.map((cell, column) => heightOf(pdf, cell, width * (shares[column] ?? 0) - 10, row.kind !== 'line')),
-    )
-    if (pdf.y + height + ROW_GAP_PT > bottomOf(pdf)) {
+    // The head of a group is not left alone at the foot of a page, nor is a total.
+    const next = table.rows[index + 1]
+    const together =
+      row.kind === 'group' || next?.kind === 'total' ? [row, ...(next === undefined ? [] : [next])] : [row]
+    const height = together.reduce((sum, each) => sum + rowHeight(pdf, each, shares) + ROW_GAP_PT, 0)
+    if (pdf.y + height > bottomOf(pdf)) {
       pdf.addPage()
       head()
     } else if ((row.kind === 'group' && index > 0) || row.kind === 'total') {
@@ -145,6 +170,14 @@ function drawTable(pdf: Document, table: ViewTable): void {
     }
     drawCells(pdf, row, table, shares, INK)
   }
+}
+
+function rowHeight(pdf: Document, row: ViewRow, shares: readonly number[]): number {
+  return Math.max(
+    ...row.cells.map((cell, column) =>
+      heightOf(pdf, cell, widthOf(pdf) * (shares[column] ?? 0) - 20, row.kind !== 'line'),
+    ),
+  )
 }
 
 function drawCells(pdf: Document, row: ViewRow, table: ViewTable, shares: readonly number[], colour: string): void {
@@ -191,6 +224,11 @@ function numberPages(pdf: Document, view: StatementView): void {
     const y = pdf.page.height - MARGIN_PT + 8
     const width = widthOf(pdf)
     text(pdf, `${view.title} ${view.subtitle}`, MARGIN_PT, y, { width: width - 80, size: 8, colour: SOFT })
-    text(pdf, `${page - start + 1} / ${count}`, MARGIN_PT + width - 80, y, { width: 80, align: 'right', size: 8, colour: SOFT })
+    text(pdf, `${page - start + 1} / ${count}`, MARGIN_PT + width - 80, y, {
+      width: 80,
+      align: 'right',
+      size: 8,
+      colour: SOFT,
+    })
   }
 }

@@ -73,7 +73,11 @@ function balanceSummary(statement: Statement): StatementView['summary'] {
   const { opening_balance, credits_total, charges_total, corrections_total, closing_balance } = statement
   const amounts = [opening_balance, credits_total, charges_total, corrections_total, closing_balance]
   const places = Math.max(...amounts.map(placesOf))
-  const line = (name: string, amount: string, strong = false) => ({ name, value: dollars(padded(amount, places)), strong })
+  const line = (name: string, amount: string, strong = false) => ({
+    name,
+    value: dollars(padded(amount, places)),
+    strong,
+  })
   return [
     line('Opening balance', opening_balance),
     line('Credits', credits_total),
@@ -102,7 +106,12 @@ function chargeTable(charges: readonly StatementCharge[], total: string): ViewTa
   const rows = charges.flatMap((charge): ViewRow[] => [
     {
       kind: 'group',
-      cells: [charge.model, `${count(charge.requests)} ${charge.requests === 1 ? 'request' : 'requests'}`, '', dollars(padded(charge.charge, places))],
+      cells: [
+        charge.model,
+        `${count(charge.requests)} ${charge.requests === 1 ? 'request' : 'requests'}`,
+        '',
+        dollars(padded(charge.charge, places)),
+      ],
     },
     ...charge.lines.map(
       (line): ViewRow => ({
@@ -117,7 +126,12 @@ function chargeTable(charges: readonly StatementCharge[], total: string): ViewTa
     ),
     ...(Number(charge.difference) === 0
       ? []
-      : [{ kind: 'line', cells: ['Rounding, and work not charged', '', '', dollars(padded(charge.difference, places))] } as const]),
+      : [
+          {
+            kind: 'line',
+            cells: ['Rounding, and work not charged', '', '', dollars(padded(charge.difference, places))],
+          } as const,
+        ]),
   ])
   return {
     title: 'Charges',
@@ -127,7 +141,10 @@ function chargeTable(charges: readonly StatementCharge[], total: string): ViewTa
       { title: 'Unit price', numeric: true },
       { title: 'Amount', numeric: true },
     ],
-    rows: rows.length === 0 ? [] : [...rows, { kind: 'total', cells: ['All charges', '', '', dollars(padded(total, places))] }],
+    rows:
+      rows.length === 0
+        ? []
+        : [...rows, { kind: 'total', cells: ['All charges', '', '', dollars(padded(total, places))] }],
   }
 }
 
@@ -136,7 +153,12 @@ function entryTable(title: string, entries: readonly StatementEntry[], total: st
   const rows = entries.map(
     (entry): ViewRow => ({
       kind: 'line',
-      cells: [day(entry.at), entry.memo ?? (entry.kind === 'credit' ? 'Credit added' : entry.kind), entry.id, dollars(padded(entry.amount, places))],
+      cells: [
+        day(entry.at),
+        entry.memo ?? (entry.kind === 'credit' ? 'Credit added' : entry.kind),
+        entry.id,
+        dollars(padded(entry.amount, places)),
+      ],
     }),
   )
   return {
@@ -147,7 +169,10 @@ function entryTable(title: string, entries: readonly StatementEntry[], total: st
       { title: 'Id', numeric: false },
       { title: 'Amount', numeric: true },
     ],
-    rows: rows.length === 0 ? [] : [...rows, { kind: 'total', cells: [`All ${title.toLowerCase()}`, '', '', dollars(padded(total, places))] }],
+    rows:
+      rows.length === 0
+        ? []
+        : [...rows, { kind: 'total', cells: [`All ${title.toLowerCase()}`, '', '', dollars(padded(total, places))] }],
   }
 }
 
@@ -192,5 +217,9 @@ function lastDay(exclusiveEnd: string): string {
 }
 
 function monthName(month: string): string {
-  return new Date(`${month}-01T00:00:00Z`).toLocaleDateString('en-US', { month: 'long', year: 'numeric', timeZone: 'UTC' })
+  return new Date(`${month}-01T00:00:00Z`).toLocaleDateString('en-US', {
+    month: 'long',
+    year: 'numeric',
+    timeZone: 'UTC',
+  })
 }

@@ -169,7 +169,9 @@ function chargeOf(sum: ChargeSum, price: Price | undefined): StatementCharge {
       class: line.class,
       quantity: line.quantity,
       unit_price:
-        line.class === 'request' ? twoPlaces(picodollarsToDecimal(line.picodollarsEach)) : formatPricePerMillion(line.picodollarsEach),
+        line.class === 'request'
+          ? twoPlaces(picodollarsToDecimal(line.picodollarsEach))
+          : formatPricePerMillion(line.picodollarsEach),
       amount: picodollarsToDollars(line.picodollars),
     })),
     difference: picodollarsToDollars(sum.chargeNanodollars * 1_000n - worth),

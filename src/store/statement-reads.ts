@@ -95,7 +95,8 @@ function usageHours(database: DatabaseSync, selection: HourSelection, page: Page
   }
   if (selection.fromMs !== undefined) restrict('r.hour >= ?', Math.floor(selection.fromMs / HOUR_MS))
   if (selection.toMs !== undefined) restrict('r.hour < ?', Math.floor(selection.toMs / HOUR_MS))
-  if (page.cursor !== undefined) restrict(`(${HOUR_KEY}) > (?, ?, ?, ?, ?, ?, ?)`, ...(JSON.parse(page.cursor) as SQLInputValue[]))
+  if (page.cursor !== undefined)
+    restrict(`(${HOUR_KEY}) > (?, ?, ?, ?, ?, ?, ?)`, ...(JSON.parse(page.cursor) as SQLInputValue[]))
   const found = all(
     database,
     `SELECT ${HOUR_KEY}, r.requests, r.input, r.cached, r.output, r.charge,

@@ -32,12 +32,16 @@ export const FOCUS_COLUMNS: readonly FocusColumn[] = [
   column('BillingCurrency', 'mandatory', 'text', false, { allowed: ['USD'] }),
   column('BillingPeriodEnd', 'mandatory', 'time', false),
   column('BillingPeriodStart', 'mandatory', 'time', false),
-  column('ChargeCategory', 'mandatory', 'text', false, { allowed: ['Usage', 'Purchase', 'Tax', 'Credit', 'Adjustment'] }),
+  column('ChargeCategory', 'mandatory', 'text', false, {
+    allowed: ['Usage', 'Purchase', 'Tax', 'Credit', 'Adjustment'],
+  }),
   column('ChargeClass', 'mandatory', 'text', true, { allowed: ['Correction'] }),
   column('ChargeDescription', 'mandatory', 'text', true),
   column('ChargeFrequency', 'recommended', 'text', false, { allowed: ['One-Time', 'Recurring', 'Usage-Based'] }),
   column('ChargePeriodEnd', 'mandatory', 'time', false),
   column('ChargePeriodStart', 'mandatory', 'time', false),
+  // Always empty; the specification's rules for ConsumedQuantity refer to it, and a checker needs it to apply them.
+  column('CommitmentDiscountStatus', 'conditional', 'text', true, { allowed: ['Used', 'Unused'] }),
   column('ConsumedQuantity', 'conditional', 'decimal', true),
   column('ConsumedUnit', 'conditional', 'text', true),
   column('ContractedCost', 'mandatory', 'decimal', false),

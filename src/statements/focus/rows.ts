@@ -1,10 +1,9 @@
 import { formatDollars } from '../../ledger/money.ts'
-import { picodollarsToDecimal } from '../../wire/decimal.ts'
 import { type CsvValue, csvRow, exact } from '../csv.ts'
 import { monthOf } from '../month.ts'
 import type { ClassLine, PriceClass } from '../price-classes.ts'
 import { picodollarsToDollars } from '../statement.ts'
-import { type FocusVersion, FOCUS_COLUMNS, focusName } from './columns.ts'
+import { FOCUS_COLUMNS, type FocusVersion, focusName } from './columns.ts'
 
 /** Settled usage of one hour, key, model and price. */
 export interface FocusUsage {
@@ -33,6 +32,7 @@ export interface FocusTransfer {
 type FocusValues = Readonly<Partial<Record<(typeof FOCUS_COLUMNS)[number]['name'], string | null>>>
 
 const HOUR_MS = 3_600_000
+const NOTHING = '0.00'
 const METERS: Readonly<Record<PriceClass, { readonly name: string; readonly unit: string }>> = {
   input: { name: 'Input Tokens', unit: 'Tokens' },
   cached_input: { name: 'Cached Input Tokens', unit: 'Tokens' },
@@ -59,7 +59,7 @@ export function focusUsageRows(usage: FocusUsage, seller: string): string {
     ...monthValues(month),
     ChargePeriodStart: time(usage.hourMs),
     ChargePeriodEnd: time(usage.hourMs + HOUR_MS),
-    BilledCost: '0',
+    BilledCost: NOTHING,
     SubAccountId: usage.key.id,
     SubAccountName: usage.key.name,
     SubAccountType: 'API Key',
@@ -70,7 +70,7 @@ export function focusUsageRows(usage: FocusUsage, seller: string): string {
   const rows = usage.lines.map(line => {
     const meter = METERS[line.class]
     const cost = picodollarsToDollars(line.picodollars)
-    const unitPrice = picodollarsToDecimal(line.picodollarsEach)
+    const unitPrice = picodollarsToDollars(line.picodollarsEach)
     return focusRow({
       ...common,
       ChargeCategory: 'Usage',
@@ -81,14 +81,14 @@ export function focusUsageRows(usage: FocusUsage, seller: string): string {
       ListUnitPrice: unitPrice,
       ContractedUnitPrice: unitPrice,
       PricingCategory: 'Standard',
-      PricingQuantity: String(line.quantity),
+      PricingQuantity: decimal(line.quantity),
       PricingUnit: meter.unit,
-      ConsumedQuantity: String(line.quantity),
+      ConsumedQuantity: decimal(line.quantity),
       ConsumedUnit: meter.unit,
       SkuId: `${usage.model}:${line.class}`,
       SkuMeter: meter.name,
       SkuPriceId: `${usage.priceId}:${line.class}`,
-      x_RequestCount: String(usage.requests),
+      x_RequestCount: decimal(usage.requests),
     })
   })
   const worth = usage.lines.reduce((sum, line) => sum + line.picodollars, 0n)
@@ -103,7 +103,7 @@ export function focusUsageRows(usage: FocusUsage, seller: string): string {
         ListCost: cost,
         ContractedCost: cost,
         EffectiveCost: cost,
-        x_RequestCount: String(usage.requests),
+        x_RequestCount: decimal(usage.requests),
       }),
     )
   }
@@ -127,7 +127,7 @@ export function focusTransferRow(transfer: FocusTransfer, seller: string): strin
     ChargePeriodStart: time(hourMs),
     ChargePeriodEnd: time(hourMs + HOUR_MS),
     ChargeFrequency: 'One-Time',
-    EffectiveCost: '0',
+    EffectiveCost: NOTHING,
     x_TransferId: transfer.id,
   }
   if (!bought) {
@@ -135,9 +135,9 @@ export function focusTransferRow(transfer: FocusTransfer, seller: string): strin
       ...common,
       ChargeCategory: transfer.kind === 'grant' || transfer.kind === 'expiry' ? 'Credit' : 'Adjustment',
       ChargeDescription: `${transfer.kind} of ${amount} USD to the prepaid balance${transfer.memo === null ? '' : `: ${transfer.memo}`}`,
-      BilledCost: '0',
-      ListCost: '0',
-      ContractedCost: '0',
+      BilledCost: NOTHING,
+      ListCost: NOTHING,
+      ContractedCost: NOTHING,
     })
   }
   return focusRow({
@@ -147,8 +147,8 @@ export function focusTransferRow(transfer: FocusTransfer, seller: string): strin
     BilledCost: amount,
     ListCost: amount,
     ContractedCost: amount,
-    ListUnitPrice: '1',
-    ContractedUnitPrice: '1',
+    ListUnitPrice: '1.0',
+    ContractedUnitPrice: '1.0',
     PricingCategory: 'Standard',
     PricingQuantity: amount,
     PricingUnit: 'Credits',
@@ -190,4 +190,9 @@ function focusRow(values: FocusValues): string {
 /** `YYYY-MM-DDTHH:mm:ssZ`, the form that the specification wants. */
 function time(atMs: number): string {
   return new Date(atMs).toISOString().replace('.000Z', 'Z')
+}
+
+/** With a place after the point: programs that guess a column's type from its values, the validator among them, then see decimals. */
+function decimal(quantity: number): string {
+  return `${quantity}.0`
 }
