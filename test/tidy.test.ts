@@ -96,7 +96,7 @@ const BANNED: readonly { pattern: RegExp; where: RegExp; except?: RegExp; instea
   },
   {
     pattern: /\b(deepseek|openrouter|deepinfra|vllm|sglang|anthropic)\b/i,
-    where: /^src\/(gateway|router|admission|settlement|ledger|engine|statements|control)\/.*(?<!test)\.ts$/,
+    where: /^src\/(gateway|router|admission|settlement|ledger|engine|statements)\/.*(?<!test)\.ts$/,
     except: /^src\/statements\/reconcile\/formats\//,
     instead: 'a capability; names of providers stay in upstreams/dialects, protocols and statements/reconcile/formats',
   },

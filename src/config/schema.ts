@@ -402,7 +402,11 @@ const billing = z.strictObject({
     )
     .max(10_000)
     .default([])
-    .meta(about('Whom invoices of an org are made out to; without an entry, to the name of the org.')),
+    .meta(
+      about('Whom invoices of an org are made out to; without an entry, to the name of the org.', {
+        sample: '[{org: org_0aB3dE5gH7jK9m, name: Acme Robotics Inc.}]',
+      }),
+    ),
 })
 
 const log = z.strictObject({
@@ -431,6 +435,7 @@ export const configSchema = z.strictObject({
     ),
   server: server.prefault({}).meta(about('Where and how the API is served.')),
   money: money.prefault({}).meta(about('Credit.')),
+  billing: billing.prefault({}).meta(about('What invoices say beside the charges.')),
   engine: engine.prefault({}).meta(about('The embedded engine (llama.cpp).')),
   models: models.prefault({}).meta(about('Which models are there from the start.')),
   upstreams: z
@@ -438,7 +443,6 @@ export const configSchema = z.strictObject({
     .max(1_024)
     .default([])
     .meta(about('Other servers that speak the OpenAI protocol: vLLM, SGLang, providers.')),
-  billing: billing.prefault({}).meta(about('What invoices say beside the charges.')),
   log: log.prefault({}).meta(about('The log, on standard error.')),
   telemetry: telemetry.prefault({}).meta(about('What can be measured from outside.')),
 })
