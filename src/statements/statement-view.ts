@@ -124,7 +124,7 @@ function chargeTable(charges: readonly StatementCharge[], total: string): ViewTa
         ],
       }),
     ),
-    ...(Number(charge.difference) === 0
+    ...(isZero(charge.difference)
       ? []
       : [
           {
@@ -192,7 +192,11 @@ function grouped(decimal: string): string {
 
 function minus(decimal: string): string {
   if (decimal.startsWith('-')) return decimal.slice(1)
-  return Number(decimal) === 0 ? decimal : `-${decimal}`
+  return isZero(decimal) ? decimal : `-${decimal}`
+}
+
+function isZero(decimal: string): boolean {
+  return /^0\.0*$/.test(decimal)
 }
 
 function placesOf(decimal: string): number {
