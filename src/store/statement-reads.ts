@@ -1,5 +1,5 @@
 import type { DatabaseSync, SQLInputValue } from 'node:sqlite'
-import type { AccountId } from '../ledger/account.ts'
+import { type AccountId, orgAccount } from '../ledger/account.ts'
 import type { Ending, Transfer } from '../ledger/journal.ts'
 
 /** Which hours of usage; times are whole hours, what is undefined does not restrict. */
@@ -180,14 +180,16 @@ function statementRecords(database: DatabaseSync, orgId: string, fromMs: number,
   database.exec('BEGIN')
   try {
     const account = accountNumber(database, orgId)
-    const moved = (from?: number, to?: number) =>
-      movementSum(database, account, orgId, from, to) - chargeSum(database, orgId, from, to)
+    const { sql, values } = movements(database, { orgId })
+    // All of them at once: they are few, and finding them goes through every transfer.
+    const transfers = all(database, `${sql} ORDER BY t.at_ms, t.id`, ...values).map(transferOf)
+    const moved = (from: number, to: number) =>
+      movementSum(transfers, orgId, from, to) - chargeSum(database, orgId, from, to)
     const [balance] = all(database, 'SELECT nanodollars FROM balances WHERE account = ?', account)
-    const { sql, values } = movements(database, { orgId, fromMs, toMs })
     return {
-      openingNanodollars: moved(undefined, fromMs),
-      closingNanodollars: ((balance?.nanodollars as bigint | undefined) ?? 0n) - moved(toMs, undefined),
-      transfers: all(database, `${sql} ORDER BY t.at_ms, t.id`, ...values).map(transferOf),
+      openingNanodollars: moved(0, fromMs),
+      closingNanodollars: ((balance?.nanodollars as bigint | undefined) ?? 0n) - moved(toMs, Number.MAX_SAFE_INTEGER),
+      transfers: transfers.filter(each => each.atMs >= fromMs && each.atMs < toMs),
       charges: all(
         database,
         `SELECT m.name AS model_name, p.name AS price_name, sum(r.requests) AS requests, sum(r.input) AS input, sum(r.cached) AS cached,
@@ -213,32 +215,31 @@ function statementRecords(database: DatabaseSync, orgId: string, fromMs: number,
   }
 }
 
-function movementSum(database: DatabaseSync, account: bigint, orgId: string, fromMs?: number, toMs?: number): bigint {
-  const { sql, values } = movements(database, { orgId, fromMs, toMs })
-  // Summed here: what was ever moved can exceed 64 bits, although no balance does.
-  return all(
-    database,
-    `SELECT nanodollars, credit_name = (SELECT name FROM names WHERE n = ?) AS gained FROM (${sql})`,
-    account,
-    ...values,
-  ).reduce((sum, row) => sum + (row.gained === 1n ? (row.nanodollars as bigint) : -(row.nanodollars as bigint)), 0n)
+// Summed here: what was ever moved can exceed 64 bits, although no balance does.
+function movementSum(transfers: readonly Transfer[], orgId: string, fromMs: number, toMs: number): bigint {
+  return transfers
+    .filter(each => each.atMs >= fromMs && each.atMs < toMs)
+    .reduce(
+      (sum, each) => sum + (each.credit === orgAccount(orgId) ? each.amountNanodollars : -each.amountNanodollars),
+      0n,
+    )
 }
 
-function chargeSum(database: DatabaseSync, orgId: string, fromMs?: number, toMs?: number): bigint {
+function chargeSum(database: DatabaseSync, orgId: string, fromMs: number, toMs: number): bigint {
   const [row] = all(
     database,
     `SELECT coalesce(sum(r.charge), 0) AS charge FROM rollups r
      WHERE r.org = (SELECT n FROM names WHERE name = ?) AND r.hour >= ? AND r.hour < ?`,
     orgId,
-    fromMs === undefined ? 0 : Math.floor(fromMs / HOUR_MS),
-    toMs === undefined ? Number.MAX_SAFE_INTEGER : Math.floor(toMs / HOUR_MS),
+    Math.floor(fromMs / HOUR_MS),
+    Math.floor(toMs / HOUR_MS),
   )
   return (row?.charge as bigint | undefined) ?? 0n
 }
 
 /** -1, which is nobody's, for an org whose account never moved. */
 function accountNumber(database: DatabaseSync, orgId: string): bigint {
-  const [row] = all(database, 'SELECT n FROM names WHERE name = ?', `org:${orgId}`)
+  const [row] = all(database, 'SELECT n FROM names WHERE name = ?', orgAccount(orgId))
   return (row?.n as bigint | undefined) ?? -1n
 }
 
