@@ -123,6 +123,7 @@ export async function openOffline(config: Config): Promise<OfflineControl> {
       randomBytes,
       pepper,
       operatorToken: token,
+      billing: config.billing,
     })
     return {
       async send(request) {
@@ -231,6 +232,7 @@ export async function serve(config: Config, hooks: ServeHooks): Promise<RunningS
       randomBytes,
       pepper,
       operatorToken: token,
+      billing: config.billing,
       onError: error => log.error({ err: error }, 'a mistake of the control plane'),
     })
     const controlListener = fetchListener(request => control.fetch(request))

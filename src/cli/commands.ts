@@ -29,6 +29,16 @@ export const COMMANDS: readonly CommandEntry[] = [
   },
   { name: 'projects', summary: 'group the keys of an org', load: () => import('./projects.ts') },
   { name: 'credit', summary: 'add and show prepaid credit', load: () => import('./credit.ts') },
+  {
+    name: 'statement',
+    summary: 'a month of an account, as statement or invoice',
+    load: () => import('./statement.ts'),
+  },
+  {
+    name: 'reconcile',
+    summary: "compare a provider's usage file with ours",
+    load: () => import('./reconcile.ts'),
+  },
   { name: 'ledger', summary: 'check the books, show the transfers of a request', load: () => import('./ledger.ts') },
   { name: 'doctor', summary: 'look for what is wrong with this machine and home', load: () => import('./doctor.ts') },
   { name: 'config', summary: 'show and check the configuration', load: () => import('./config.ts') },

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { open, rename, rm } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import type { Config } from '../config/schema.ts'
 import { type ControlChannel, openControlChannel } from './control-connection.ts'
@@ -10,6 +11,15 @@ export interface TextOut {
   readonly isTTY?: boolean
   /** Width of the terminal. */
   readonly columns?: number
+}
+
+/** A file that is being written. It takes its name when it is whole: a command that fails leaves nothing behind. */
+export interface FileOut {
+  write(chunk: string | Uint8Array): Promise<void>
+  /** Puts the file in its place; the one that was there before goes. */
+  finish(): Promise<void>
+  /** Removes what was written. */
+  abandon(): Promise<void>
 }
 
 /** Everything that a command touches outside itself, handed in so that tests can stand in for it. */
@@ -24,6 +34,8 @@ export interface Io {
   monotonicMs(): number
   /** The text of a file, null when there is none. */
   readFile(path: string): string | null
+  /** Begins a file that only its owner can read. */
+  createFile(path: string): Promise<FileOut>
   /** Calls the control plane: of the server that runs on the home, else in this process. */
   openControl(config: Config, mode: ControlMode): Promise<ControlChannel>
   /** The parts of the program that serve and store. */
@@ -50,6 +62,7 @@ export function processIo(): Io {
     nowMs: () => Date.now(),
     monotonicMs: () => performance.now(),
     readFile,
+    createFile,
     openControl: (config, mode) => openControlChannel(config, mode, compose),
     compose,
     onSignal(listener) {
@@ -67,5 +80,24 @@ function readFile(path: string): string | null {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null
     throw error
+  }
+}
+
+async function createFile(path: string): Promise<FileOut> {
+  const unfinished = `${path}.unfinished`
+  const handle = await open(unfinished, 'w', 0o600)
+  return {
+    async write(chunk) {
+      await handle.writeFile(chunk)
+    },
+    async finish() {
+      await handle.sync()
+      await handle.close()
+      await rename(unfinished, path)
+    },
+    async abandon() {
+      await handle.close()
+      await rm(unfinished, { force: true })
+    },
   }
 }

@@ -30,8 +30,10 @@ export interface Outcome {
 }
 
 /** The command line over a control plane in memory. */
-export async function createCli() {
-  const harness = await createHarness()
+export async function createCli(options: Parameters<typeof createHarness>[0] = {}) {
+  const harness = await createHarness(options)
+  /** Files that commands wrote, by path. */
+  const written = new Map<string, Buffer>()
   const signalListeners = new Set<(signal: NodeJS.Signals) => void>()
   let monotonicMs = 0
 
@@ -47,6 +49,14 @@ export async function createCli() {
       nowMs: () => NOW_MS,
       monotonicMs: () => monotonicMs,
       readFile: path => surroundings.files?.[path] ?? null,
+      async createFile(path) {
+        const chunks: Buffer[] = []
+        return {
+          write: async chunk => void chunks.push(Buffer.from(chunk)),
+          finish: async () => void written.set(path, Buffer.concat(chunks)),
+          async abandon() {},
+        }
+      },
       async openControl(_, mode) {
         if (surroundings.noServer === true && mode === 'server') {
           throw new CliError('No server runs here.', { exitCode: EXIT.unreachable })
@@ -68,6 +78,7 @@ export async function createCli() {
 
   return {
     harness,
+    written,
     io,
     /** Runs a command line as typed, words separated by spaces, quotes around those that hold some. */
     async run(line: string, surroundings: Surroundings = {}): Promise<Outcome> {

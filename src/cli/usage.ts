@@ -6,6 +6,7 @@ import type { Io } from './io.ts'
 import { formatCount, formatDuration, formatMoney, formatTime } from './output/units.ts'
 import { pickOrg } from './pick-org.ts'
 import { openSession, type Session } from './session.ts'
+import { registerExport } from './usage-export.ts'
 import { usageStoryText } from './usage-story.ts'
 
 type Row = Awaited<ReturnType<ControlClient['listUsage']>>['data'][number]
@@ -30,7 +31,7 @@ const PAGE_ROWS = 1_000
 /** `headrace usage [request]`. */
 export function register(program: Command, io: Io): void {
   const past = (text: string) => timeFrom(text, io.nowMs(), -1)
-  program
+  const usage = program
     .command('usage')
     .summary('what requests used and cost')
     .description(
@@ -53,6 +54,7 @@ Examples:
   npx headrace usage
   npx headrace usage --from 24h --group-by model
   npx headrace usage --all --json > usage.ndjson
+  npx headrace usage export --from 2026-10-01 --to 2026-11-01 --format csv --out october.csv
   npx headrace usage req_01JZY3N4T5V6W7X8Y9Z0A1B2C3`,
     )
     .action(async (request: string | undefined, flags: UsageFlags, command: Command) => {
@@ -76,6 +78,7 @@ Examples:
         }
       })
     })
+  registerExport(usage, io)
 }
 
 async function list(session: Session, client: ControlClient, query: UsageQuery, flags: UsageFlags): Promise<void> {

@@ -102,6 +102,9 @@ export function renderReference(): string {
       if (setting.path[0] === section) lines.push(row(path, setting.node, setting.env))
     }
     if (section === 'upstreams') lines.push(...itemTables('upstreams[]', node.items ?? {}))
+    for (const [key, child] of Object.entries(node.properties ?? {})) {
+      if (child.items?.properties !== undefined) lines.push(...itemTables(`${section}.${key}[]`, child.items))
+    }
   }
   lines.push('', '## Environment', '', '| Variable | Meaning |', '| --- | --- |')
   for (const [name, path] of Object.entries(ENV_SHORT))

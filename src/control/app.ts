@@ -16,6 +16,7 @@ import { priceListRoutes } from './price-list.ts'
 import { priceReplayRoutes } from './price-replay.ts'
 import { priceRoutes } from './prices.ts'
 import { projectRoutes } from './projects.ts'
+import { statementRoutes } from './statements.ts'
 import { statusRoutes } from './status.ts'
 import { usageRoutes } from './usage.ts'
 
@@ -87,6 +88,7 @@ export function createControlApp(deps: ControlDeps): ControlPlane {
     limitRoutes,
     priceListRoutes,
     priceReplayRoutes,
+    statementRoutes,
     usageRoutes,
     ledgerRoutes,
     interruptedRoutes,

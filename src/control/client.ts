@@ -10,6 +10,7 @@ import type { PriceImport, PriceImported } from './price-list.ts'
 import type { Replay, ReplayAsk } from './price-replay.ts'
 import type { PriceBody, PriceCreate, PriceList } from './prices.ts'
 import type { ProjectBody, ProjectCreate, ProjectList } from './projects.ts'
+import type { StatementBody, TransferList, UsageHourList } from './statements.ts'
 import type { StatusBody } from './status.ts'
 import type { UsageList, UsageStory, UsageSummary } from './usage.ts'
 
@@ -120,6 +121,12 @@ export function createControlClient(send: Send, operatorToken: string, origin = 
     listUsage: (query?: UsageQuery & PageQuery) => get<z.output<typeof UsageList>>('/usage', query),
     summarizeUsage: (query?: UsageQuery & { group_by?: UsageGroupBy }) =>
       get<z.output<typeof UsageSummary>>('/usage/summary', query),
+    listUsageHours: (query?: UsageQuery & PageQuery & { upstream?: string }) =>
+      get<z.output<typeof UsageHourList>>('/usage/hours', query),
+    listTransfers: (query?: Pick<UsageQuery, 'org' | 'from' | 'to'> & PageQuery) =>
+      get<z.output<typeof TransferList>>('/transfers', query),
+    getStatement: (orgId: string, month: string) =>
+      get<z.output<typeof StatementBody>>(`${org(orgId)}/statements/${encodeURIComponent(month)}`),
     getUsage: (requestId: string) => get<z.output<typeof UsageStory>>(`/usage/${encodeURIComponent(requestId)}`),
 
     verifyLedger: () => call<z.output<typeof VerifyBody>>('POST', '/ledger/verify'),

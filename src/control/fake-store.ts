@@ -2,7 +2,8 @@ import type { LimitRule, Project } from '../inference/limit-rule.ts'
 import type { ApiKey, Org, Price } from '../inference/snapshot.ts'
 import { orgAccount, REVENUE } from '../ledger/account.ts'
 import type { Admission, Settlement, Transfer } from '../ledger/journal.ts'
-import type { ControlStore, UsageFilter, UsageGrouping, UsageSum } from './ports.ts'
+import { effectOn, type StatementRecords } from '../statements/statement.ts'
+import type { ControlStore, TransferFilter, UsageFilter, UsageGrouping, UsageHour, UsageSum } from './ports.ts'
 import type { StoredModel } from './snapshot-builder.ts'
 
 /** A store in memory for tests of the control plane: the same promises as the real one, minus the disk. */
@@ -150,6 +151,45 @@ export class FakeStore implements ControlStore {
     )
   }
 
+  async usageHours(filter: UsageFilter & { upstreamId?: string }, page: { limit: number; cursor?: string }) {
+    const rows = this.settlements
+      .filter(each => matches(each, filter) && (filter.upstreamId ?? each.upstreamId) === each.upstreamId)
+      .map(hourOf)
+    const groups = [...Map.groupBy(rows, hourKey)].sort(([a], [b]) => (a < b ? -1 : 1))
+    const rest = groups.filter(([key]) => page.cursor === undefined || key > page.cursor)
+    const data = rest.slice(0, page.limit)
+    return {
+      rows: data.map(([, members]) => members.reduce(addHours)),
+      nextCursor: rest.length > data.length ? (data.at(-1)?.[0] ?? null) : null,
+    }
+  }
+
+  async transferList(filter: TransferFilter, page: { limit: number; cursor?: string }) {
+    const rest = this.transfers
+      .filter(each => isMovement(each) && (filter.orgId === undefined || effectOn(filter.orgId, each) !== 0n))
+      .filter(each => each.atMs >= (filter.fromMs ?? 0) && each.atMs < (filter.toMs ?? Number.POSITIVE_INFINITY))
+      .filter(each => page.cursor === undefined || each.id > page.cursor)
+      .sort((a, b) => (a.id < b.id ? -1 : 1))
+    const rows = rest.slice(0, page.limit)
+    return { rows, nextCursor: rest.length > rows.length ? (rows.at(-1)?.id ?? null) : null }
+  }
+
+  async statementRecords(orgId: string, fromMs: number, toMs: number): Promise<StatementRecords> {
+    const before = (atMs: number) =>
+      this.transfers.filter(each => each.atMs < atMs).reduce((sum, each) => sum + effectOn(orgId, each), 0n)
+    const settled = this.settlements.filter(each => matches(each, { orgId, fromMs, toMs }))
+    return {
+      openingNanodollars: before(fromMs),
+      closingNanodollars: before(toMs),
+      transfers: this.transfers.filter(
+        each => isMovement(each) && effectOn(orgId, each) !== 0n && each.atMs >= fromMs && each.atMs < toMs,
+      ),
+      charges: [...Map.groupBy(settled.map(hourOf), row => `${row.modelId} ${row.priceId}`).values()].map(members =>
+        members.reduce(addHours),
+      ),
+    }
+  }
+
   async creditedTotal(orgId: string) {
     return this.#sum(each => each.kind === 'credit' && each.credit === orgAccount(orgId))
   }
@@ -173,6 +213,45 @@ export class FakeStore implements ControlStore {
 
   #sum(counts: (transfer: Transfer) => boolean): bigint {
     return this.transfers.filter(counts).reduce((sum, each) => sum + each.amountNanodollars, 0n)
+  }
+}
+
+function isMovement(transfer: Transfer): boolean {
+  return transfer.kind !== 'charge' && transfer.kind !== 'overrun'
+}
+
+function hourOf(row: Settlement): UsageHour {
+  const { usage, orgId, keyId, modelId, upstreamId, priceId, ending, chargeNanodollars } = row
+  return {
+    hourMs: Math.floor(row.settledMs / 3_600_000) * 3_600_000,
+    orgId,
+    keyId,
+    modelId,
+    upstreamId,
+    priceId,
+    ending,
+    requests: 1,
+    inputTokens: usage.inputTokens,
+    cachedInputTokens: usage.cachedInputTokens,
+    outputTokens: usage.outputTokens,
+    chargeNanodollars,
+    costNanodollars: null,
+  }
+}
+
+function hourKey(row: UsageHour): string {
+  const hour = String(row.hourMs).padStart(16, '0')
+  return JSON.stringify([hour, row.orgId, row.keyId, row.modelId, row.upstreamId, row.priceId, row.ending])
+}
+
+function addHours(a: UsageHour, b: UsageHour): UsageHour {
+  return {
+    ...a,
+    requests: a.requests + b.requests,
+    inputTokens: a.inputTokens + b.inputTokens,
+    cachedInputTokens: a.cachedInputTokens + b.cachedInputTokens,
+    outputTokens: a.outputTokens + b.outputTokens,
+    chargeNanodollars: a.chargeNanodollars + b.chargeNanodollars,
   }
 }
 

@@ -1,8 +1,10 @@
 import type { LimitRule, Project } from '../inference/limit-rule.ts'
 import type { ApiKey, Price, Snapshot } from '../inference/snapshot.ts'
 import type { Funds } from '../ledger/books.ts'
-import type { Admission, Settlement, Transfer } from '../ledger/journal.ts'
+import type { Admission, Ending, Settlement, Transfer } from '../ledger/journal.ts'
 import type { Limit } from '../ledger/limit-counter.ts'
+import type { BillingDetails } from '../statements/invoice.ts'
+import type { StatementRecords } from '../statements/statement.ts'
 import type { Clock } from '../std/clock.ts'
 import type { RandomBytes } from './api-key.ts'
 import type { SnapshotState, StoredModel } from './snapshot-builder.ts'
@@ -30,6 +32,33 @@ export interface UsageSum {
   readonly cachedInputTokens: number
   readonly outputTokens: number
   readonly chargeNanodollars: bigint
+}
+
+/** Settled requests of one hour that agree in org, key, model, upstream, price and ending. */
+export interface UsageHour {
+  /** The start of the hour in which they were settled, milliseconds since 1970. */
+  readonly hourMs: number
+  readonly orgId: string
+  readonly keyId: string
+  readonly modelId: string
+  readonly upstreamId: string
+  readonly priceId: string
+  readonly ending: Ending
+  readonly requests: number
+  /** Cached ones included. */
+  readonly inputTokens: number
+  readonly cachedInputTokens: number
+  readonly outputTokens: number
+  readonly chargeNanodollars: bigint
+  /** What the upstream takes from the operator; null when that is not known. */
+  readonly costNanodollars: bigint | null
+}
+
+/** Movements of orgs' accounts but charges; what is undefined does not restrict. `fromMs` is inclusive, `toMs` exclusive. */
+export interface TransferFilter {
+  readonly orgId?: string
+  readonly fromMs?: number
+  readonly toMs?: number
 }
 
 /** What the ledger's check of itself found. */
@@ -74,6 +103,18 @@ export interface ControlStore {
     page: { limit: number; cursor?: string },
   ): Promise<{ rows: readonly Settlement[]; nextCursor: string | null }>
   usageSummary(filter: UsageFilter, groupBy: UsageGrouping): Promise<readonly UsageSum[]>
+  /** By hour, then org, key, model and the rest. `fromMs` and `toMs` are whole hours. */
+  usageHours(
+    filter: UsageFilter & { readonly upstreamId?: string },
+    page: { limit: number; cursor?: string },
+  ): Promise<{ rows: readonly UsageHour[]; nextCursor: string | null }>
+  /** Transfers that are no charge and no overrun, by id. */
+  transferList(
+    filter: TransferFilter,
+    page: { limit: number; cursor?: string },
+  ): Promise<{ rows: readonly Transfer[]; nextCursor: string | null }>
+  /** What the books say of an org from `fromMs` to before `toMs`, whole hours, all read at one instant. */
+  statementRecords(orgId: string, fromMs: number, toMs: number): Promise<StatementRecords>
   /** All credit ever added to an org, nanodollars. */
   creditedTotal(orgId: string): Promise<bigint>
   priceById(priceId: string): Promise<Price | null>
@@ -130,6 +171,8 @@ export interface ControlDeps {
   readonly randomBytes: RandomBytes
   readonly pepper: Uint8Array
   readonly operatorToken: string
+  /** Who sells, for invoices; none are made without. */
+  readonly billing?: BillingDetails
   /** Told about errors that are ours; the client only learns that there was one. */
   onError?(error: unknown): void
 }

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { USAGE_ABSENT } from '../inference/usage.ts'
 import { Books } from '../ledger/books.ts'
 import type { Journal, Settlement } from '../ledger/journal.ts'
+import type { BillingDetails } from '../statements/invoice.ts'
 import { createControlApp } from './app.ts'
 import { createControlClient } from './client.ts'
 import { FakeStore } from './fake-store.ts'
@@ -15,7 +16,9 @@ export const OPERATOR_TOKEN = 'hr-op-for-tests-only-0123456789abcdef'
 const JOURNAL: Journal = { admitted() {}, voided() {}, async settle() {} }
 
 /** A control plane over a store in memory, with books as a running server has them. */
-export async function createHarness(options: { offline?: boolean; store?: ControlStore } = {}) {
+export async function createHarness(
+  options: { offline?: boolean; store?: ControlStore; billing?: BillingDetails } = {},
+) {
   const fake = new FakeStore()
   const store: ControlStore = options.store ?? fake
   const state = await store.loadState()
@@ -53,6 +56,7 @@ export async function createHarness(options: { offline?: boolean; store?: Contro
     randomBytes: byteCount => new Uint8Array(byteCount).fill(++counter),
     pepper: Buffer.from('pepper'),
     operatorToken: OPERATOR_TOKEN,
+    billing: options.billing,
     onError: error => errors.push(error),
   }
   const app = createControlApp(deps)

@@ -13,6 +13,7 @@ import type { LimitUse } from './limit-usage.ts'
 import type { Batch } from './messages.ts'
 import type { UsageGroup, UsageSelection, UsageSum } from './reads.ts'
 import { type Cell, packAdmission, packSettlement } from './settlement-row.ts'
+import type { HourSelection, StatementRead, TransferSelection, UsageHourRow } from './statement-reads.ts'
 import type { Verification } from './verify.ts'
 import { WorkerLink } from './worker-link.ts'
 
@@ -281,6 +282,24 @@ export class Store<Model extends StoredDocument = StoredDocument> implements Jou
 
   async usageSummary(selection: UsageSelection, group: UsageGroup): Promise<readonly UsageSum[]> {
     return (await this.#reads()).call('usageSummary', selection, group)
+  }
+
+  async usageHours(
+    selection: HourSelection,
+    page: { limit: number; cursor?: string },
+  ): Promise<{ rows: readonly UsageHourRow[]; nextCursor: string | null }> {
+    return (await this.#reads()).call('usageHours', selection, page)
+  }
+
+  async transferList(
+    selection: TransferSelection,
+    page: { limit: number; cursor?: string },
+  ): Promise<{ rows: readonly Transfer[]; nextCursor: string | null }> {
+    return (await this.#reads()).call('transferList', selection, page)
+  }
+
+  async statementRecords(orgId: string, fromMs: number, toMs: number): Promise<StatementRead> {
+    return (await this.#reads()).call('statementRecords', orgId, fromMs, toMs)
   }
 
   async creditedTotal(orgId: string): Promise<bigint> {

@@ -17,6 +17,7 @@ import {
   usageSummary,
 } from './reads.ts'
 import { failureOf } from './sqlite-failure.ts'
+import { statementReads } from './statement-reads.ts'
 import { verify } from './verify.ts'
 
 const settings = workerData as WorkerSettings
@@ -37,6 +38,7 @@ function methodsOf(database: DatabaseSync, names: Names | null, writer: BatchWri
     interrupted: () => interrupted(database),
     limitUsage: (...args: [never, never, never]) => limitUsage(database, ...args),
     verify: () => verify(database),
+    ...statementReads(database),
   }
   if (names === null || writer === null) return reads
   const writes = new ControlWrites(database, names)
