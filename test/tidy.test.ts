@@ -49,7 +49,8 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   store: LEAVES,
   control: [...LEAVES, 'config'],
   simulation: LEAVES,
-  cli: [...LEAVES, 'config', 'control', 'models', 'compose.ts'],
+  prove: [...LEAVES, 'simulation'],
+  cli: [...LEAVES, 'config', 'control', 'models', 'prove', 'compose.ts'],
   'compose.ts': [...LEAVES, ...STAGES, 'config', 'telemetry', 'gateway', 'engine', 'models', 'store', 'control', 'cli'],
   'main.ts': ['cli'],
 }

@@ -22,7 +22,12 @@ export const COMMANDS: readonly CommandEntry[] = [
   { name: 'models', summary: 'list, price and remove models', load: () => import('./models.ts') },
   { name: 'keys', summary: 'create, list and revoke API keys', load: () => import('./keys.ts') },
   { name: 'credit', summary: 'add and show prepaid credit', load: () => import('./credit.ts') },
-  { name: 'ledger', summary: 'check the books, show the transfers of a request', load: () => import('./ledger.ts') },
+  { name: 'ledger', summary: 'check the books, show the story of a charge', load: () => import('./ledger.ts') },
+  {
+    name: 'prove',
+    summary: 'prove on this machine that the books cannot go wrong',
+    load: () => import('./prove.ts'),
+  },
   { name: 'doctor', summary: 'look for what is wrong with this machine and home', load: () => import('./doctor.ts') },
   { name: 'config', summary: 'show and check the configuration', load: () => import('./config.ts') },
   { name: 'version', summary: 'tell versions', load: () => import('./version.ts') },
