@@ -48,7 +48,10 @@ export function proofText({ style, table }: Pick<Session, 'style' | 'table'>, re
     ['Spent', `${formatMoney(report.spent)}, ${report.spent_percent} % of the cap`],
     ['Refused', `${formatCount(counts.refused)} requests for good; on the wire ${codes.join(', ') || 'none'}`],
     ['Books looked at', `${times(report.samples)} while money moved`],
-    ['Seen whole', `${formatCount(counts.whole)} answers, each compared with its charge and its transfers`],
+    [
+      'Seen whole',
+      `${formatCount(counts.whole)} answers (${formatCount(counts.done)} to their last byte), each compared with its charge and its transfers`,
+    ],
   ]
   const claims = table<Claim>(
     [
@@ -56,7 +59,7 @@ export function proofText({ style, table }: Pick<Session, 'style' | 'table'>, re
       { title: 'FOUND', text: claim => claim.found, right: true },
       { title: 'WANTED', text: claim => claim.wanted },
       {
-        title: '',
+        title: 'VERDICT',
         text: claim => (claim.holds ? 'holds' : 'FAILS'),
         paint: (cell, claim) => (claim.holds ? style.green(cell) : style.red(cell)),
       },
@@ -76,5 +79,5 @@ export function progressText(progress: Progress): string {
   if (phase === 'starting') return 'Starting a server and an upstream'
   if (phase === 'auditing') return `Auditing: ${formatCount(done)} of ${formatCount(of)} answers`
   const percent = (takenNanodollars * 100n) / capNanodollars
-  return `${formatCount(done)} of ${formatCount(of)} requests, ${percent} % of the cap spent or held, ${formatCount(refused)} refused, server killed ${kills} times`
+  return `${formatCount(done)} of ${formatCount(of)} requests, ${percent} % of the cap taken, ${formatCount(refused)} refused, ${kills} kills`
 }

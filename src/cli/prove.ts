@@ -1,6 +1,6 @@
 import { extname } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import type { Command } from 'commander'
+import { type Command, Option } from 'commander'
 import { parseDollars } from '../ledger/money.ts'
 import { requestsMin } from '../prove/plan.ts'
 import { createProofHome, removeProofHome } from '../prove/proof-home.ts'
@@ -43,8 +43,8 @@ export function register(program: Command, io: Io): void {
     )
     .option('--clients <count>', 'clients at a time', wholeArgument(1, CLIENTS_MAX), 500)
     .option('--requests <count>', 'requests in all', wholeArgument(1, REQUESTS_MAX), 20_000)
-    .option('--aborts <share>', 'requests whose client leaves early', shareArgument, 0.2)
-    .option('--upstream-deaths <share>', 'requests whose upstream breaks off', shareArgument, 0.05)
+    .addOption(shareOption('--aborts <share>', 'requests whose client leaves early', '20%'))
+    .addOption(shareOption('--upstream-deaths <share>', 'requests whose upstream breaks off', '5%'))
     .option('--kills <count>', 'how often the server is killed', wholeArgument(0, KILLS_MAX), 3)
     .option('--cap <dollars>', 'cap of the key; by default one that binds at four fifths', dollarsArgument)
     .option('--seed <number>', 'repeats the plan of another run; all but time is the same', wholeArgument(0, SEED_MAX))
@@ -63,6 +63,10 @@ Examples:
       session.show(report, () => proofText(session, report))
       if (!report.holds) setExitCode(command, EXIT.failed)
     })
+}
+
+function shareOption(flags: string, description: string, fallback: string): Option {
+  return new Option(flags, description).argParser(shareArgument).default(shareArgument(fallback), fallback)
 }
 
 async function runProof(session: Session, flags: ProveFlags): Promise<ProofReport> {

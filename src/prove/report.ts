@@ -110,7 +110,7 @@ function claimsOf({ size, capNanodollars, tally, audit, samples }: RunFacts, ove
   const isSpent = audit.chargedNanodollars * 100n >= capNanodollars * SPENT_PERCENT_MIN
   const none = (name: string, { count, shown }: Finding): Claim => ({
     name,
-    found: String(count),
+    found: grouped(count),
     wanted: '0',
     holds: count === 0,
     against: shown,
@@ -135,10 +135,10 @@ function claimsOf({ size, capNanodollars, tally, audit, samples }: RunFacts, ove
     none('Charged twice', audit.chargedTwice),
     none('Charge not price × usage', audit.wrongAmount),
     none('Charged without a request', audit.unasked),
-    claim('Open holds', audit.openHolds === 0, String(audit.openHolds), '0'),
-    claim('Answers unexplained', tally.unexpected === 0, String(tally.unexpected), '0', tally.unexpectedShown),
-    claim('Request ids used twice', tally.repeatedIds === 0, String(tally.repeatedIds), '0'),
-    claim('Answers seen whole', tally.whole.size > 0, String(tally.whole.size), 'more than 0'),
+    claim('Open holds', audit.openHolds === 0, grouped(audit.openHolds), '0'),
+    claim('Answers unexplained', tally.unexpected === 0, grouped(tally.unexpected), '0', tally.unexpectedShown),
+    claim('Request ids used twice', tally.repeatedIds === 0, grouped(tally.repeatedIds), '0'),
+    claim('Answers seen whole', tally.whole.size > 0, grouped(tally.whole.size), 'more than 0'),
     claim(
       'The cap was spent',
       isSpent,
@@ -146,8 +146,16 @@ function claimsOf({ size, capNanodollars, tally, audit, samples }: RunFacts, ove
       `at least ${SPENT_PERCENT_MIN} % of it`,
       ['The cap did not bind, so nothing is shown about it. Ask for more requests, or a smaller --cap.'],
     ),
-    claim('Requests refused', counts.refused >= refusedMin, String(counts.refused), `at least ${refusedMin}`, [
-      'The cap did not bind, so nothing is shown about it. Ask for more requests, or a smaller --cap.',
-    ]),
+    claim(
+      'Requests refused',
+      counts.refused >= refusedMin,
+      grouped(counts.refused),
+      `at least ${grouped(refusedMin)}`,
+      ['The cap did not bind, so nothing is shown about it. Ask for more requests, or a smaller --cap.'],
+    ),
   ]
+}
+
+function grouped(count: number): string {
+  return count.toLocaleString('en-US')
 }

@@ -29,6 +29,8 @@ export interface Counts {
   nameless: number
   /** Refused for want of money, at the last try of the request. */
   refused: number
+  /** Answers that came to their last byte, `[DONE]` of a stream included. */
+  done: number
 }
 
 /** Codes that only tell of an upstream that broke off, or of its time to recover. */
@@ -52,6 +54,7 @@ export class Tally {
     failed: 0,
     nameless: 0,
     refused: 0,
+    done: 0,
   }
   readonly whole = new Map<string, WholeAnswer>()
   /** All request ids that clients were told. */
@@ -99,7 +102,8 @@ export class Tally {
     this.firstRefusedAfter ??= this.counts.requests
   }
 
-  #addWhole({ stream, maxTokens, choices }: RequestPlan, { told }: Seen, requestId: string): void {
+  #addWhole({ stream, maxTokens, choices }: RequestPlan, { told, isDone }: Seen, requestId: string): void {
+    if (isDone) this.counts.done++
     this.whole.set(requestId, { requestId, stream, outputTokensMost: maxTokens * choices, told })
     this.toldNanodollars += told?.costNanodollars ?? 0n
   }
