@@ -22,6 +22,7 @@ class World {
   spentNanodollars = 0n
   worstTakenNanodollars = 0n
   samples = 1
+  serverEnd: number | NodeJS.Signals = 0
 
   constructor() {
     for (let i = 0; i < ANSWERS; i++) {
@@ -258,6 +259,7 @@ async function failing(falsify: (world: World) => void, capLess = 0n): Promise<s
     samples: world.samples,
     worstTakenNanodollars: world.worstTakenNanodollars,
     audit: await world.audit(),
+    serverEnd: world.serverEnd,
   })
   const names = report.claims.filter(claim => !claim.holds).map(claim => claim.name)
   assert.equal(report.holds, names.length === 0)
@@ -295,6 +297,12 @@ test('a report: each claim fails for what speaks against it', async () => {
       world.openHolds = 1
     }),
     ['Open holds'],
+  )
+  assert.deepEqual(
+    await failing(world => {
+      world.serverEnd = 'SIGKILL'
+    }),
+    ['The server stopped when asked'],
   )
   assert.deepEqual(
     await failing(world =>

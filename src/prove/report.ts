@@ -59,6 +59,8 @@ export interface RunFacts {
   /** Most that was settled and held together at any look. */
   readonly worstTakenNanodollars: bigint
   readonly audit: AuditResult
+  /** How the server ended when it was asked to stop: its exit code, or the signal that it took. */
+  readonly serverEnd: number | NodeJS.Signals | null
 }
 
 /** The cap binds only if so much of it is gone, and so many were turned away. */
@@ -104,7 +106,7 @@ function overshootOf({ capNanodollars, worstTakenNanodollars, audit, tally }: Ru
   return most > capNanodollars ? most - capNanodollars : 0n
 }
 
-function claimsOf({ size, capNanodollars, tally, audit, samples }: RunFacts, overshoot: bigint): Claim[] {
+function claimsOf({ size, capNanodollars, tally, audit, samples, serverEnd }: RunFacts, overshoot: bigint): Claim[] {
   const { counts } = tally
   const refusedMin = Math.ceil((size.requests * REFUSED_PERCENT_MIN) / 100)
   const isSpent = audit.chargedNanodollars * 100n >= capNanodollars * SPENT_PERCENT_MIN
@@ -136,6 +138,9 @@ function claimsOf({ size, capNanodollars, tally, audit, samples }: RunFacts, ove
     none('Charge not price × usage', audit.wrongAmount),
     none('Charged without a request', audit.unasked),
     claim('Open holds', audit.openHolds === 0, grouped(audit.openHolds), '0'),
+    claim('The server stopped when asked', serverEnd === 0, String(serverEnd), '0', [
+      'It was killed when it had not stopped for half a minute, or ended with an error.',
+    ]),
     claim('Answers unexplained', tally.unexpected === 0, grouped(tally.unexpected), '0', tally.unexpectedShown),
     claim('Request ids used twice', tally.repeatedIds === 0, grouped(tally.repeatedIds), '0'),
     claim('Answers seen whole', tally.whole.size > 0, grouped(tally.whole.size), 'more than 0'),
