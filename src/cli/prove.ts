@@ -27,7 +27,7 @@ interface ProveFlags {
 
 const CLIENTS_MAX = 5_000
 /** An entry of memory is kept for each, until it is audited. */
-const REQUESTS_MAX = 1_000_000
+const REQUESTS_MAX = 200_000
 const KILLS_MAX = 100
 const SEED_MAX = 2 ** 31 - 1
 

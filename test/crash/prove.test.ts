@@ -9,7 +9,7 @@ import { connectBooks } from '../../src/cli/prove-books.ts'
 import type { BooksPort } from '../../src/prove/books-port.ts'
 import { createProofHome, PROOF_HOME_PREFIX } from '../../src/prove/proof-home.ts'
 import { prove } from '../../src/prove/prove.ts'
-import { bounded, command, headrace, newHome } from '../support/server.ts'
+import { bounded, command, headrace, newHome, startServer } from '../support/server.ts'
 
 /** The proof in a small size, and proofs that have to fail. The size of a real one: `npx headrace prove`. */
 
@@ -64,8 +64,9 @@ test('a small proof holds, and leaves nothing behind', async () => {
   assert.equal(existsSync(home), false, 'the home itself is not touched')
 })
 
-test('a cap that does not bind proves nothing', async () => {
+test('a cap that does not bind proves nothing; a server on the home goes on undisturbed', async () => {
   const home = newHome()
+  const server = await startServer(home, { log: { level: 'error' } })
   const { code, out } = await command(
     home,
     'prove',
@@ -82,6 +83,8 @@ test('a cap that does not bind proves nothing', async () => {
   assert.match(out, /^Not proved: a claim fails\.$/m)
   assert.match(out, /The cap did not bind/)
   assert.deepEqual(proofHomes(home), [])
+  assert.equal((await server.control.verifyLedger()).settlements, 0)
+  await server.stop()
 })
 
 /** A proof whose books are falsified on their way to the audit; answers the names of the claims that fail. */
