@@ -51,7 +51,8 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   statements: LEAVES,
   control: [...LEAVES, 'config', 'statements'],
   simulation: LEAVES,
-  cli: [...LEAVES, 'config', 'control', 'models', 'statements', 'compose.ts'],
+  prove: [...LEAVES, 'simulation'],
+  cli: [...LEAVES, 'config', 'control', 'models', 'prove', 'statements', 'compose.ts'],
   'compose.ts': [...LEAVES, ...STAGES, 'config', 'telemetry', 'gateway', 'engine', 'models', 'store', 'control', 'cli'],
   'main.ts': ['cli'],
 }

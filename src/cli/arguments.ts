@@ -26,6 +26,24 @@ export function countArgument(text: string): number {
   return count
 }
 
+/** A share such as `20%`, as a number from 0 to 1. */
+export function shareArgument(text: string): number {
+  const [, percent] = /^(\d{1,3}(?:\.\d{1,3})?)\s?%$/.exec(text) ?? []
+  if (percent === undefined || Number(percent) > 100)
+    throw new InvalidArgumentError('A share from 0% to 100% is wanted, such as 20%.')
+  return Number(percent) / 100
+}
+
+/** Checks a whole number from `min` to `max`. */
+export function wholeArgument(min: number, max: number): (text: string) => number {
+  return text => {
+    const value = Number(text)
+    if (!/^\d{1,15}$/.test(text) || value < min || value > max)
+      throw new InvalidArgumentError(`A whole number from ${min} to ${max} is wanted.`)
+    return value
+  }
+}
+
 /**
  * A time as RFC 3339: `2026-01-31`, `2026-01-31T12:00:00Z`, or a span such as `24h` or `7d` that reaches back from now
  * (or ahead, with `direction` 1).

@@ -120,6 +120,11 @@ check('usage-story-free', 'usage req_empty')
 check('usage-story-unknown', 'usage req_none', 1)
 check('usage-unknown-json', 'usage req_none --json', 1)
 check('ledger-show', 'ledger show req_done')
+check('ledger-show-json', 'ledger show req_done --json')
+check('ledger-show-unknown', 'ledger show req_none', 1)
+check('prove-too-small', 'prove --requests 1000', 2)
+check('prove-bad-share', 'prove --aborts 20', 2)
+check('prove-no-cap', 'prove --cap 0', 2)
 check('ledger-verify', 'ledger verify')
 check('ledger-interrupted', 'ledger interrupted')
 check('unknown-command', 'kesy', 2)
@@ -140,6 +145,7 @@ for (const name of [
   'credit',
   'credit add',
   'ledger',
+  'prove',
   'doctor',
   'config',
   'version',
@@ -154,7 +160,20 @@ test('help of a command, both ways', async () => {
 
 test('no help line is wider than a terminal', async () => {
   const cli = await createCli()
-  for (const name of ['', 'serve', 'chat', 'usage', 'pull', 'models', 'keys', 'credit', 'ledger', 'doctor', 'config']) {
+  for (const name of [
+    '',
+    'serve',
+    'chat',
+    'usage',
+    'pull',
+    'models',
+    'keys',
+    'credit',
+    'ledger',
+    'prove',
+    'doctor',
+    'config',
+  ]) {
     const { out } = await cli.run(`${name} --help`.trim())
     for (const line of out.split('\n')) assert.ok(line.length <= 108, line)
   }

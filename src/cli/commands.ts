@@ -39,7 +39,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     summary: "compare a provider's usage file with ours",
     load: () => import('./reconcile.ts'),
   },
-  { name: 'ledger', summary: 'check the books, show the transfers of a request', load: () => import('./ledger.ts') },
+  { name: 'ledger', summary: 'check the books, show the story of a charge', load: () => import('./ledger.ts') },
+  {
+    name: 'prove',
+    summary: 'prove on this machine that the books cannot go wrong',
+    load: () => import('./prove.ts'),
+  },
   { name: 'doctor', summary: 'look for what is wrong with this machine and home', load: () => import('./doctor.ts') },
   { name: 'config', summary: 'show and check the configuration', load: () => import('./config.ts') },
   { name: 'version', summary: 'tell versions', load: () => import('./version.ts') },

@@ -6,7 +6,7 @@ import type { Io } from './io.ts'
 import { printable } from './output/style.ts'
 import { formatCount, formatMoney, formatTime } from './output/units.ts'
 import { openSession } from './session.ts'
-import { transferTable } from './usage-story.ts'
+import { usageStoryText } from './usage-story.ts'
 
 type Interrupted = Awaited<ReturnType<ControlClient['listInterrupted']>>['data'][number]
 
@@ -14,9 +14,9 @@ type Interrupted = Awaited<ReturnType<ControlClient['listInterrupted']>>['data']
 export function register(program: Command, io: Io): void {
   const group = program
     .command('ledger')
-    .summary('check the books, show the transfers of a request')
+    .summary('check the books, show the story of a charge')
     .description(
-      'Checks the books and shows transfers. Every charge is one transfer between two accounts, never changed and never removed.',
+      'Checks the books and shows how a charge came about. Every charge is one transfer between two accounts, never changed and never removed.',
     )
     .addHelpText(
       'after',
@@ -43,12 +43,14 @@ Examples:
 
   group
     .command('show')
-    .description('Show the transfers of one request.')
+    .description(
+      'Show the story of one charge: counts, price row, arithmetic, hold, the line of the table of endings, and transfers.',
+    )
     .argument('<request>', 'id of the request: the x-request-id of its answer')
     .action(async (request: string, _: object, command: Command) => {
       const session = openSession(io, command)
-      const { transfers } = await session.control(client => client.getUsage(request))
-      session.show(transfers, () => transferTable(session, transfers))
+      const story = await session.control(client => client.getUsage(request))
+      session.show(story, () => usageStoryText(session, story))
     })
 
   group

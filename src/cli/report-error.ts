@@ -45,6 +45,7 @@ export function reportOf(error: unknown, helpCommand: string): ErrorReport {
     const code = (error as { code?: string }).code ?? ''
     return report(error.message, CONTROL_CURES[code] ?? '', EXIT.failed, code)
   }
+  if (error.name === 'ProofError') return report(error.message, (error as { cure?: string }).cure ?? '', EXIT.failed)
   if (error.name === 'AbortError') return report('Interrupted.', '', EXIT.interrupted)
   return report(error.message, '', EXIT.failed)
 }

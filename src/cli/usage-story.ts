@@ -10,7 +10,7 @@ type Transfer = Story['transfers'][number]
 
 /** One request from its admission to its charge, so that a person can check the bill by hand. */
 export function usageStoryText(session: Session, story: Story): string {
-  const { row, arithmetic } = story
+  const { row, rule, arithmetic } = story
   const { style } = session
   const fields: [string, string][] = [
     ['Request', style.bold(row.request)],
@@ -21,7 +21,8 @@ export function usageStoryText(session: Session, story: Story): string {
         ? 'nothing; no upstream was reached'
         : `${row.upstream}, ${row.attempts} ${row.attempts === 1 ? 'attempt' : 'attempts'}`,
     ],
-    ['Ending', row.ending],
+    ['Ending', rule.when === row.ending ? row.ending : `${row.ending}: ${rule.when}`],
+    ['Charged then', rule.charged],
     ['For', `${row.org} with ${row.key}`],
     ['Admitted', `${formatTime(row.admitted_at)} UTC`],
     ['First token', row.ttft_ms === null ? 'none' : `after ${formatDuration(row.ttft_ms)}`],
@@ -46,10 +47,7 @@ export function usageStoryText(session: Session, story: Story): string {
             ? []
             : [['Overrun', `${formatMoney(arithmetic.overrun)}, borne by the operator`] as [string, string]]),
           ['Why', arithmetic.explanation],
-          [
-            'Price',
-            story.price === null ? row.price : `${story.price.id}, in force from ${formatTime(story.price.from)} UTC`,
-          ],
+          ['Price', story.price === null ? row.price : priceText(story.price)],
         ],
         style,
       ),
@@ -59,8 +57,13 @@ export function usageStoryText(session: Session, story: Story): string {
   return parts.join('\n')
 }
 
+function priceText({ id, from, to }: NonNullable<Story['price']>): string {
+  const end = to === null ? 'until further notice' : `to ${formatTime(to)} UTC`
+  return `${id}, in force from ${formatTime(from)} UTC ${end}`
+}
+
 /** The transfers of a request in the ledger. */
-export function transferTable(session: Session, transfers: readonly Transfer[]): string {
+function transferTable(session: Session, transfers: readonly Transfer[]): string {
   if (transfers.length === 0) return 'No transfers: nothing was charged.\n'
   return session.table<Transfer>(
     [

@@ -3,6 +3,7 @@ import { ApiError } from '../errors.ts'
 import type { Settlement, Transfer } from '../ledger/journal.ts'
 import { formatDollars } from '../ledger/money.ts'
 import { answers, type Control, type ControlApp } from './control-context.ts'
+import { endingRule } from './ending-rule.ts'
 import {
   DollarsOut,
   decodeCursor,
@@ -111,6 +112,12 @@ const TransferBody = z
 export const UsageStory = z
   .object({
     row: UsageBody,
+    rule: z
+      .object({
+        when: z.string().openapi({ description: 'What happened.' }),
+        charged: z.string().openapi({ description: 'What is charged for it.' }),
+      })
+      .openapi({ description: 'The line of the table of endings that it was charged by.' }),
     price: PriceBody.nullable().openapi({ description: 'The price row that was charged.' }),
     arithmetic: z
       .object({
@@ -216,6 +223,7 @@ async function story(control: Control, requestId: string): Promise<z.infer<typeo
   const transfers = await control.store.transfersOf({ requestId })
   return {
     row: usageBody(settlement),
+    rule: endingRule(settlement),
     price: price === null ? null : priceBody(price),
     arithmetic: price === null ? null : chargeArithmetic(settlement, price),
     transfers: transfers.map(transferBody),

@@ -116,6 +116,26 @@ test('faults come as refusals, broken connections or odd answers, the same for t
   assert.deepEqual(await outcomes(), first)
 })
 
+test('a request may choose its own fault, and its end is told', async () => {
+  const ends: [fault: string | null, end: string | null, cancelled: boolean][] = []
+  const options: Partial<SimServerOptions> = {
+    faultOf: ({ body }) => (body.dies === true ? 'dies_mid_stream' : null),
+    onEnded: ({ fault, end, cancelled }) => ends.push([fault, end, cancelled]),
+    engine: { tokensPerStep: 2 },
+  }
+  await withServer(options, async url => {
+    const ask = (dies: boolean) => post(`${url}/chat/completions`, { ...LONG, stream: true, max_tokens: 6, dies })
+    const { texts } = await readStream(await ask(false))
+    assert.equal(texts[0]?.trim().split(' ').length, 6)
+    const broken = await ask(true)
+    await assert.rejects(broken.text())
+  })
+  assert.deepEqual(ends, [
+    [null, 'completed', false],
+    ['dies_mid_stream', 'failed', false],
+  ])
+})
+
 test('as a process it says its port, and refuses what it cannot read', async () => {
   const child = spawn(process.execPath, [resolve(import.meta.dirname, 'sim-server.ts'), '--port', '0', '--json'], {
     stdio: ['ignore', 'pipe', 'inherit'],

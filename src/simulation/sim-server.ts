@@ -12,7 +12,7 @@ import { isObject } from '../wire/json-object.ts'
 import { PREPARED_TOKENS_MAX, PreparedAnswers } from './prepared-answers.ts'
 import { choicesOf, ResponseSink } from './response-sink.ts'
 import { Rng } from './rng.ts'
-import type { UpstreamFault } from './simulated-attempt.ts'
+import type { AttemptRecord, UpstreamFault } from './simulated-attempt.ts'
 import { SimulatedEngine, type SimulatedEngineOptions } from './simulated-engine.ts'
 import { SimulatedUpstream } from './simulated-upstream.ts'
 import { usageText } from './upstream-frames.ts'
@@ -33,6 +33,12 @@ export interface SimServerOptions {
   readonly seed: number
   /** Told of each fault as its request comes in. */
   readonly onFault?: (fault: UpstreamFault) => void
+  /** Chooses each request's fault, in place of chance. */
+  readonly faultOf?: (asked: InferenceRequest) => UpstreamFault | null
+  /** Told what became of each answer, when its connection is done with it. Only where answers are made step by step. */
+  readonly onEnded?: (record: AttemptRecord) => void
+  /** Sizes and speeds of the engine that are not to follow from the others. */
+  readonly engine?: Partial<SimulatedEngineOptions>
 }
 
 const PATHS: Readonly<Record<string, Protocol>> = {
@@ -49,7 +55,7 @@ const TOKENS_PER_SECOND_DEFAULT = 2000
 
 /** A server that is not listening yet. */
 export function createSimServer(options: SimServerOptions): Server {
-  const paced = options.tokensPerSecond !== null || options.faultRate > 0
+  const paced = options.tokensPerSecond !== null || options.faultRate > 0 || options.faultOf !== undefined
   const answer = paced ? pacedAnswers(options) : preparedAnswers(options)
   const server = createServer((request, response) => {
     const protocol = request.method === 'POST' ? PATHS[request.url ?? ''] : undefined
@@ -84,12 +90,15 @@ function preparedAnswers({ cacheTokensMax, answerTokens, seed }: SimServerOption
 function pacedAnswers(options: SimServerOptions): Answer {
   const { answerTokens, cacheTokensMax, faultRate, seed, slots } = options
   const tokenMs = 1000 / (options.tokensPerSecond ?? TOKENS_PER_SECOND_DEFAULT)
+  const engine = engineOptions(cacheTokensMax, slots, tokenMs, Math.ceil(STEP_MS_MIN / tokenMs))
+  // `run` tells of its attempt before it answers.
+  let latest: AttemptRecord | undefined
   const upstream = new SimulatedUpstream({
     id: 'sim-server',
     clock: SYSTEM_CLOCK,
     rng: new Rng(seed),
     seed,
-    engine: engineOptions(cacheTokensMax, slots, tokenMs, Math.ceil(STEP_MS_MIN / tokenMs)),
+    engine: { ...engine, ...options.engine },
     stoppable: true,
     passesFrames: true,
     saysStarted: true,
@@ -102,8 +111,11 @@ function pacedAnswers(options: SimServerOptions): Answer {
     answerTokensMax: PREPARED_TOKENS_MAX,
     boundedAnswerRate: 1,
     faultRate: () => faultRate,
+    faultOf: options.faultOf,
     onFault: options.onFault ?? (() => undefined),
-    onAttempt: () => undefined,
+    onAttempt: record => {
+      latest = record
+    },
   })
   return (asked, response) => {
     const sink = new ResponseSink(response, asked)
@@ -116,7 +128,11 @@ function pacedAnswers(options: SimServerOptions): Answer {
       passthrough: asked.stream,
     }
     const handle = upstream.run(attempt, sink)
-    response.on('close', () => handle.cancel())
+    const record = latest as AttemptRecord
+    response.on('close', () => {
+      handle.cancel()
+      options.onEnded?.(record)
+    })
     response.on('drain', () => handle.resume())
     sink.onFull = () => handle.pause()
   }

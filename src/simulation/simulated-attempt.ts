@@ -1,4 +1,5 @@
 import type { AttemptEnd, InferenceEvent, UpstreamFailure } from '../inference/event.ts'
+import type { InferenceRequest } from '../inference/request.ts'
 import type { Attempt, AttemptHandle, AttemptSink } from '../inference/upstream.ts'
 import type { Usage } from '../inference/usage.ts'
 import type { Clock } from '../std/clock.ts'
@@ -53,6 +54,8 @@ export interface SimulatedUpstreamOptions {
   readonly boundedAnswerRate: number
   /** Chance that an attempt gets a fault, 0 to 1; read anew for each. */
   readonly faultRate: () => number
+  /** Chooses an attempt's fault in place of chance. */
+  readonly faultOf?: (request: InferenceRequest) => UpstreamFault | null
   readonly onFault: (fault: UpstreamFault) => void
   readonly onAttempt: (record: AttemptRecord) => void
 }

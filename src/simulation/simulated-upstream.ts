@@ -32,8 +32,8 @@ export class SimulatedUpstream implements Upstream {
   }
 
   run(attempt: Attempt, sink: AttemptSink): AttemptHandle {
-    const { rng, faultRate, onFault, onAttempt, clock, latencyMs } = this.#options
-    const fault = rng.chance(faultRate()) ? rng.pick(UPSTREAM_FAULTS) : null
+    const { rng, onFault, onAttempt, clock, latencyMs } = this.#options
+    const fault = this.#faultFor(attempt.request)
     const id = `${attempt.request.id}/${this.#attemptCount++}`
     const prompt = promptOf(attempt.request)
     const outputTokens = this.#answerLengths(attempt, fault)
@@ -78,6 +78,12 @@ export class SimulatedUpstream implements Upstream {
         resolve()
       }),
     )
+  }
+
+  #faultFor(request: InferenceRequest): UpstreamFault | null {
+    const { rng, faultOf, faultRate } = this.#options
+    if (faultOf !== undefined) return faultOf(request)
+    return rng.chance(faultRate()) ? rng.pick(UPSTREAM_FAULTS) : null
   }
 
   #refusal(fault: UpstreamFault | null): UpstreamFailure | null {

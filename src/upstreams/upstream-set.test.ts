@@ -59,6 +59,18 @@ test('the wait doubles while the first request after it fails too', () => {
   assert.deepEqual(set.health('a'), { state: 'ready', downModels: [] })
 })
 
+test('attempts that fail together count as one failure more, however many they are', () => {
+  const { wait, fail, takes } = setOf()
+  fail('m', 500)
+  wait(1000)
+  assert.equal(takes('m'), true)
+  fail('m', 500)
+  wait(1999)
+  assert.equal(takes('m'), false)
+  wait(1)
+  assert.equal(takes('m'), true)
+})
+
 test('where each model has a queue, the router sees that of the model', () => {
   const { set } = setOf()
   assert.equal(set.view(on('crowded'))?.load.queued, 4)

@@ -81,6 +81,8 @@ export class UpstreamSet {
     const breaker = breakers.get(target.upstreamModel) ?? { failures: 0, openUntilMs: 0, openForMs: OPEN_FIRST_MS }
     breakers.set(target.upstreamModel, breaker)
     if (++breaker.failures < FAILURES_TO_OPEN) return
+    // Attempts that began before it opened fail together, and tell nothing that is not known.
+    if (!this.#isClosed(breaker)) return
     breaker.openUntilMs = this.#clock.monotonicMs() + breaker.openForMs
     breaker.openForMs = Math.min(breaker.openForMs * 2, OPEN_MAX_MS)
   }
