@@ -9,6 +9,7 @@ import type { Model, Price, Snapshot } from '../inference/snapshot.ts'
 import type { Usage } from '../inference/usage.ts'
 import type { Books } from '../ledger/books.ts'
 import { type Ending, type Journal, JournalRefusal, type Settlement } from '../ledger/journal.ts'
+import type { StoredAnswer } from '../ledger/stored-answer.ts'
 import type { ProtocolCodec } from '../protocols/protocol.ts'
 import { type Placement, place } from '../router/place.ts'
 import { type Charge, charge } from '../settlement/charge.ts'
@@ -21,6 +22,7 @@ import type { UpstreamSet } from '../upstreams/upstream-set.ts'
 import { nanodollarsToDecimal } from '../wire/decimal.ts'
 import { attemptVerdict } from './attempt-verdict.ts'
 import type { ClientPort } from './client-port.ts'
+import { type Idempotency, type Once, replay } from './idempotency.ts'
 import { JournalHealth } from './journal-health.ts'
 import { Relay, type RelayEnd } from './relay.ts'
 import { failureError, sendError, toApiError } from './respond.ts'
@@ -34,6 +36,7 @@ export interface PipelineParts {
   readonly clock: Clock
   readonly telemetry: Telemetry
   readonly keyHasher: KeyHasher
+  readonly idempotency: Idempotency
   readonly newId: (prefix: string) => string
   /** Prompt-cache salt of an org. */
   readonly cacheSaltOf: (orgId: string) => string
@@ -71,6 +74,8 @@ interface Run extends LiveMember {
   readonly model: Model
   readonly ticket: Ticket
   readonly relay: Relay
+  /** Where the client sent an `Idempotency-Key`. */
+  readonly once: Once | null
   /** Monotonic. */
   readonly receivedMs: number
   /** Wall clock. */
@@ -107,11 +112,22 @@ export class Pipeline {
     const { client, requestId } = incoming
     const { clock, telemetry } = this.#parts
     const receivedMs = clock.monotonicMs()
+    let once: Once | null = null
     try {
       const snapshot = this.#parts.snapshot()
       const caller = authenticate(incoming.headers, snapshot, this.#parts.keyHasher, clock.nowMs())
       this.#refuseWhileDraining()
-      const request = codec.decode(await incoming.body(), requestId)
+      const body = await incoming.body()
+      const idempotencyKey = incoming.headers['idempotency-key']
+      if (idempotencyKey !== undefined) {
+        once = await this.#parts.idempotency.begin(idempotencyKey, caller.key.id, codec.protocol, body, clock.nowMs())
+        if (once.stored !== null) {
+          telemetry.replayed()
+          replay(client, once.stored)
+          return
+        }
+      }
+      const request = codec.decode(body, requestId)
       // A body may take long to come; what had not begun when a drain began does not begin.
       this.#refuseWhileDraining()
       const model = findModel(snapshot, request)
@@ -121,7 +137,7 @@ export class Pipeline {
       }
       const ticket = await this.#admit(caller, request, model, price)
       try {
-        await this.#run(codec, request, caller, model, ticket, client, receivedMs)
+        await this.#run(codec, request, caller, model, ticket, client, once, receivedMs)
       } finally {
         // Gives back whatever no settlement took, on every path.
         this.#parts.books.void(ticket.hold)
@@ -131,6 +147,8 @@ export class Pipeline {
       telemetry.refused(error.code, requestId, thrown, incoming.from)
       if (!client.headSent) sendError(client, error, requestId)
       else client.end()
+    } finally {
+      once?.end()
     }
   }
 
@@ -222,10 +240,12 @@ export class Pipeline {
     caller: Caller,
     model: Model,
     ticket: Ticket,
-    client: ClientPort,
+    connection: ClientPort,
+    once: Once | null,
     receivedMs: number,
   ): Promise<void> {
     const { clock, upstreams, telemetry } = this.#parts
+    const client = once === null ? connection : once.record(connection)
     const admittedMs = clock.nowMs()
     const createdS = Math.floor(admittedMs / 1000)
     const headers: OutgoingHttpHeaders = { 'x-request-id': request.id, 'x-headrace-model': model.id }
@@ -239,7 +259,7 @@ export class Pipeline {
         client.head(200, request.stream ? { ...STREAM_HEADERS, ...headers } : { ...BUFFERED_HEADERS, ...headers }),
       nowMs: () => clock.monotonicMs(),
     })
-    const run: Run = { request, caller, model, ticket, relay, receivedMs, admittedMs, slot: -1 }
+    const run: Run = { request, caller, model, ticket, relay, once, receivedMs, admittedMs, slot: -1 }
     client.onGone = () => relay.stop('cancelled')
     this.#runs.add(run)
     telemetry.admitted(model.id)
@@ -288,6 +308,7 @@ export class Pipeline {
       ticket.quote.price,
       ticket.hold.amountNanodollars,
     )
+    const whole = isWhole(ending) ? wholeAnswer(run, ending, usage, owed, client, headers, clock.nowMs()) : null
     const settlement: Settlement = {
       requestId: request.id,
       orgId: caller.org.id,
@@ -312,7 +333,7 @@ export class Pipeline {
       durationMs: clock.monotonicMs() - run.receivedMs,
     }
     try {
-      await books.settle(ticket.hold, settlement)
+      await books.settle(ticket.hold, settlement, whole?.stored)
       this.#journalHealth.succeeded()
     } catch (cause) {
       // One absurd record says nothing about the disk.
@@ -327,7 +348,12 @@ export class Pipeline {
       return
     }
     telemetry.settled(settlement)
-    answer(run, served, ending, usage, owed, client, headers)
+    if (whole === null) {
+      answerError(run, endingError(ending, served, run), client, headers)
+      return
+    }
+    if (!client.headSent) client.head(200, whole.headers)
+    client.end(whole.last)
   }
 }
 
@@ -344,37 +370,57 @@ const STREAM_HEADERS: OutgoingHttpHeaders = {
   'x-accel-buffering': 'no',
 }
 const OUT_OF_MONEY = 'The answer was cut short: no more credit could be held for it.'
+const NOT_STORED =
+  'The answer was too long to be stored for its Idempotency-Key: a repetition would run, and be charged, again.'
 const BUFFERED_HEADERS: OutgoingHttpHeaders = { 'content-type': 'application/json' }
 
-function answer(
+/** What is left to tell of an answer that is whole, made before its settlement and told after it. */
+interface WholeAnswer {
+  /** For a client that has no head yet. */
+  readonly headers: OutgoingHttpHeaders
+  readonly last: Uint8Array
+  /** The answer as a repetition of the request will get it. */
+  readonly stored: StoredAnswer | undefined
+}
+
+function isWhole(ending: Ending): boolean {
+  return ending === 'completed' || ending === 'exhausted' || ending === 'empty'
+}
+
+function wholeAnswer(
   run: Run,
-  served: Served,
   ending: Ending,
   usage: Usage,
   owed: Charge,
   client: ClientPort,
   headers: OutgoingHttpHeaders,
-): void {
-  const { relay, request } = run
-  if (ending !== 'completed' && ending !== 'exhausted' && ending !== 'empty') {
-    answerError(run, endingError(ending, served, run), client, headers)
-    return
-  }
-  const last = relay.encoder.complete({
+  nowMs: number,
+): WholeAnswer {
+  const { relay, request, once } = run
+  const tail = relay.tail
+  // Of a stream the length is known but for its last frame, in which the client has to be told.
+  const streamTooLong =
+    request.stream && once !== null && !once.fits(tail.reduce((bytes, frame) => bytes + frame.length, 0))
+  const notices = [...(ending === 'exhausted' ? [OUT_OF_MONEY] : []), ...(streamTooLong ? [NOT_STORED] : [])]
+  const end = relay.encoder.complete({
     usage,
     chargeNanodollars: owed.chargeNanodollars,
     usageExtra: relay.usageExtra,
-    notice: ending === 'exhausted' ? OUT_OF_MONEY : undefined,
+    notice: notices.length === 0 ? undefined : notices.join(' '),
   })
+  const last = tail.length === 0 ? end : Buffer.concat([...tail, end])
+  const tooLong = streamTooLong || (!request.stream && once !== null && !once.fits(last.length))
   if (!client.headSent) {
     headers['x-headrace-ending'] = ending
+    if (tooLong) headers['x-headrace-idempotency'] = 'not stored'
     if (!request.stream) {
       headers['x-headrace-cost'] = nanodollarsToDecimal(owed.chargeNanodollars)
       headers['content-length'] = last.length
     }
-    client.head(200, request.stream ? { ...STREAM_HEADERS, ...headers } : { ...BUFFERED_HEADERS, ...headers })
   }
-  client.end(relay.tail.length === 0 ? last : Buffer.concat([...relay.tail, last]))
+  const head = { ...(request.stream ? STREAM_HEADERS : BUFFERED_HEADERS), ...headers }
+  const stored = once === null || tooLong ? undefined : once.answer(request.id, head, last, nowMs)
+  return { headers: head, last, stored }
 }
 
 function answerError(run: Run, error: ApiError, client: ClientPort, headers: OutgoingHttpHeaders): void {

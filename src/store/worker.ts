@@ -16,6 +16,7 @@ import {
   usageSummary,
 } from './reads.ts'
 import { failureOf } from './sqlite-failure.ts'
+import { findAnswer } from './stored-answers.ts'
 import { verify } from './verify.ts'
 
 const settings = workerData as WorkerSettings
@@ -34,6 +35,7 @@ function methodsOf(database: DatabaseSync, names: Names | null, writer: BatchWri
     priceById: (priceId: string) => priceById(database, priceId),
     transfersOf: (filter: { requestId: string }) => transfersOf(database, filter),
     interrupted: () => interrupted(database),
+    storedAnswer: (keyHash: string) => findAnswer(database, keyHash),
     verify: () => verify(database),
   }
   if (names === null || writer === null) return reads
@@ -49,6 +51,7 @@ function methodsOf(database: DatabaseSync, names: Names | null, writer: BatchWri
     putModel: (model: never) => writes.putModel(model),
     removeModel: (modelId: never) => writes.removeModel(modelId),
     setPrice: (price: never) => writes.setPrice(price),
+    sweepAnswers: (nowMs: number) => writer.sweepAnswers(nowMs),
     closeMonths: (beforeMs: number, nowMs: number) => writer.closeMonths(beforeMs, nowMs),
   }
 }
@@ -74,7 +77,7 @@ function start(): void {
     return
   }
   const names = settings.mode === 'write' ? new Names(database) : null
-  const writer = names === null ? null : new BatchWriter(database, names)
+  const writer = names === null ? null : new BatchWriter(database, names, settings.answersBytesMax)
   if (settings.mode === 'write') {
     // What is still admitted at a start was cut off by a crash.
     database.exec(
@@ -96,7 +99,7 @@ function start(): void {
     }
     try {
       if (message.type === 'batch') {
-        const refused = writer?.write(JSON.parse(message.json) as Batch)
+        const refused = writer?.write(JSON.parse(message.json) as Batch, message.answers)
         send({ type: 'done', id: message.id, result: refused })
       } else {
         const result = methods[message.method]?.(...(message.args as never[]))
