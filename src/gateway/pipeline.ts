@@ -397,30 +397,35 @@ function wholeAnswer(
   nowMs: number,
 ): WholeAnswer {
   const { relay, request, once } = run
-  const tail = relay.tail
+  const { tail } = relay
   // Of a stream the length is known but for its last frame, in which the client has to be told.
-  const streamTooLong =
-    request.stream && once !== null && !once.fits(tail.reduce((bytes, frame) => bytes + frame.length, 0))
-  const notices = [...(ending === 'exhausted' ? [OUT_OF_MONEY] : []), ...(streamTooLong ? [NOT_STORED] : [])]
+  const streamTooLong = request.stream && once !== null && !once.fits(lengthOf(tail))
   const end = relay.encoder.complete({
     usage,
     chargeNanodollars: owed.chargeNanodollars,
     usageExtra: relay.usageExtra,
-    notice: notices.length === 0 ? undefined : notices.join(' '),
+    notice: noticeOf(ending === 'exhausted', streamTooLong),
   })
   const last = tail.length === 0 ? end : Buffer.concat([...tail, end])
-  const tooLong = streamTooLong || (!request.stream && once !== null && !once.fits(last.length))
-  if (!client.headSent) {
-    headers['x-headrace-ending'] = ending
-    if (tooLong) headers['x-headrace-idempotency'] = 'not stored'
-    if (!request.stream) {
-      headers['x-headrace-cost'] = nanodollarsToDecimal(owed.chargeNanodollars)
-      headers['content-length'] = last.length
-    }
+  const tooLong = request.stream ? streamTooLong : once !== null && !once.fits(last.length)
+  if (client.headSent && once === null) return { headers, last, stored: undefined }
+  headers['x-headrace-ending'] = ending
+  if (tooLong) headers['x-headrace-idempotency'] = 'not stored'
+  if (!request.stream) {
+    headers['x-headrace-cost'] = nanodollarsToDecimal(owed.chargeNanodollars)
+    headers['content-length'] = last.length
   }
-  const head = { ...(request.stream ? STREAM_HEADERS : BUFFERED_HEADERS), ...headers }
-  const stored = once === null || tooLong ? undefined : once.answer(request.id, head, last, nowMs)
-  return { headers: head, last, stored }
+  const head = request.stream ? { ...STREAM_HEADERS, ...headers } : { ...BUFFERED_HEADERS, ...headers }
+  return { headers: head, last, stored: tooLong ? undefined : once?.answer(request.id, head, last, nowMs) }
+}
+
+function noticeOf(outOfMoney: boolean, notStored: boolean): string | undefined {
+  if (outOfMoney) return notStored ? `${OUT_OF_MONEY} ${NOT_STORED}` : OUT_OF_MONEY
+  return notStored ? NOT_STORED : undefined
+}
+
+function lengthOf(chunks: readonly Uint8Array[]): number {
+  return chunks.reduce((bytes, chunk) => bytes + chunk.length, 0)
 }
 
 function answerError(run: Run, error: ApiError, client: ClientPort, headers: OutgoingHttpHeaders): void {
