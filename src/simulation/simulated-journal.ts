@@ -1,14 +1,15 @@
 import type { BooksState } from '../ledger/books.ts'
-import { type Admission, type Journal, JournalFailure, type Settlement } from '../ledger/journal.ts'
+import { type Admission, type Journal, JournalFailure, JournalRefusal, type Settlement } from '../ledger/journal.ts'
 import type { StoredAnswer } from '../ledger/stored-answer.ts'
 import type { Clock } from '../std/clock.ts'
 import type { Rng } from './rng.ts'
 
-/** What can happen to a journal. */
+/** What can happen to a journal; `record_refused` takes one settlement out of a batch that is kept. */
 export const JOURNAL_FAULTS = [
   'disk_full',
   'disk_fails',
   'batch_fails',
+  'record_refused',
   'crash_loses_batch',
   'crash_after_write',
 ] as const
@@ -140,11 +141,14 @@ export class SimulatedJournal implements Journal {
           ? 'batch_fails'
           : null
     if (fault !== null) watch.fault(fault)
-    else for (const entry of batch) this.#keep(entry)
     for (const entry of batch) {
-      watch.answered(entry.settlement, fault === null)
-      if (fault === null) entry.resolve()
-      else entry.reject(new JournalFailure(`simulated: ${fault}`))
+      const refused = fault === null && rng.chance(failureRate() / 4)
+      if (refused) watch.fault('record_refused')
+      const kept = fault === null && !refused
+      if (kept) this.#keep(entry)
+      watch.answered(entry.settlement, kept)
+      if (kept) entry.resolve()
+      else entry.reject(refused ? new JournalRefusal('simulated') : new JournalFailure(`simulated: ${fault}`))
     }
     if (this.#waiting.length > 0) this.#write()
   }
