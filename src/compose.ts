@@ -21,6 +21,7 @@ import { modelsOf, priceHistory, type StoredModel, type StoredTarget } from './c
 import { createEngineUpstream, type EngineUpstream } from './engine/engine-upstream.ts'
 import { clientAddressReader } from './gateway/client-address.ts'
 import { fetchListener } from './gateway/fetch-listener.ts'
+import { Idempotency } from './gateway/idempotency.ts'
 import { type ListenerSettings, listen } from './gateway/listener.ts'
 import { Pipeline } from './gateway/pipeline.ts'
 import type { Tariff } from './inference/price.ts'
@@ -62,6 +63,7 @@ const NANODOLLARS_PER_DOLLAR = 1e9
 
 /** How often old months are looked for. */
 const CLOSE_MONTHS_EVERY_MS = 6 * 3_600_000
+const HOUR_MS = 3_600_000
 
 /** The store with the control plane's models in it. */
 type HeadraceStore = Store<StoredModel>
@@ -80,7 +82,11 @@ async function openFoundation(config: Config, onFatal?: (error: Error) => void):
   mkdirSync(home, { recursive: true, mode: 0o700 })
   const lock = acquireHomeLock(home)
   try {
-    const store = await openStore<StoredModel>({ path: join(home, 'headrace.db'), onFatal })
+    const store = await openStore<StoredModel>({
+      path: join(home, 'headrace.db'),
+      onFatal,
+      answersBytesMax: config.money.idempotency.totalBytesMax,
+    })
     return {
       store,
       pepper: keyPepper(home, randomBytes),
@@ -208,6 +214,11 @@ export async function serve(config: Config, hooks: ServeHooks): Promise<RunningS
       clock: SYSTEM_CLOCK,
       telemetry,
       keyHasher,
+      idempotency: new Idempotency({
+        find: keyHash => store.storedAnswer(keyHash),
+        keepMs: config.money.idempotency.keepHours * HOUR_MS,
+        answerBytesMax: config.money.idempotency.answerBytesMax,
+      }),
       newId,
       cacheSaltOf: orgId => `${salt}:${orgId}`,
       limits: {
@@ -220,6 +231,7 @@ export async function serve(config: Config, hooks: ServeHooks): Promise<RunningS
     undo.push(() => clearInterval(ticking))
 
     undo.push(closeOldMonths(config, store, log))
+    undo.push(sweepAnswers(store, log))
 
     const urls: string[] = []
     const control = createControlApp({
@@ -568,6 +580,20 @@ function closeOldMonths(config: Config, store: HeadraceStore, log: Logger): () =
   }
   void close()
   const timer = setInterval(close, CLOSE_MONTHS_EVERY_MS)
+  return () => clearInterval(timer)
+}
+
+/** Deletes stored answers that are over, now and every hour. Answers what ends it. */
+function sweepAnswers(store: HeadraceStore, log: Logger): () => void {
+  const sweep = async () => {
+    try {
+      while ((await store.sweepAnswers(Date.now())) > 0);
+    } catch (error) {
+      log.error({ err: error }, 'stored answers that are over could not be deleted')
+    }
+  }
+  void sweep()
+  const timer = setInterval(sweep, HOUR_MS)
   return () => clearInterval(timer)
 }
 

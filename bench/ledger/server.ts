@@ -3,6 +3,7 @@
  * `server.ts '<json options>'` prints its port as one JSON line and serves until it is told to end.
  */
 import { KeyHasher } from '../../src/admission/key-hasher.ts'
+import { Idempotency } from '../../src/gateway/idempotency.ts'
 import { listen } from '../../src/gateway/listener.ts'
 import { Pipeline } from '../../src/gateway/pipeline.ts'
 import type { ApiKey, Model, Snapshot } from '../../src/inference/snapshot.ts'
@@ -71,6 +72,7 @@ const newId = createIdMaker(() => Date.now())
 const pipeline = new Pipeline({
   ...{ snapshot: () => snapshot, books, journal: store ?? AT_ONCE, upstreams, clock: SYSTEM_CLOCK, telemetry: SILENT },
   ...{ keyHasher: hasher, newId, cacheSaltOf: () => 'salt' },
+  idempotency: new Idempotency({ find: async () => null, keepMs: 0, answerBytesMax: 0 }),
   limits: { firstByteTimeoutMs: 60_000, requestDeadlineMs: 60_000, keepAliveMs: 10_000 },
 })
 const listener = await listen({

@@ -21,6 +21,12 @@ export function contradictions(config: Config): Relation[] {
   }
   const tooLong = homeTooLong(config.home)
   if (tooLong !== null) found.push({ path: 'home', message: tooLong })
+  const { answerBytesMax, totalBytesMax } = config.money.idempotency
+  demand(
+    answerBytesMax <= totalBytesMax,
+    'money.idempotency.answerBytesMax',
+    `is ${answerBytesMax}, more than money.idempotency.totalBytesMax (${totalBytesMax}): such an answer could not be kept; lower it or raise the total`,
+  )
   demand(
     server.firstByteTimeoutMs <= server.requestDeadlineMs,
     'server.firstByteTimeoutMs',

@@ -315,6 +315,25 @@ const money = z.strictObject({
         { unit: 'months' },
       ),
     ),
+  idempotency: z
+    .strictObject({
+      // Fewer days than any month has: the usage row of a stored answer is never dropped before it.
+      keepHours: count(24, 1, 672, 'How long a repetition with the same key gets the first answer.', 'hours'),
+      answerBytesMax: bytes(
+        4 * MIB,
+        KIB,
+        64 * MIB,
+        'Longest answer that is stored; a longer one says that it was not.',
+      ),
+      totalBytesMax: bytes(
+        GIB,
+        MIB,
+        1_024 * GIB,
+        'Most that all stored answers take in the database, compressed; beyond it the oldest go before their time.',
+      ),
+    })
+    .prefault({})
+    .meta(about('Answers to requests with an Idempotency-Key, which are stored to be sent again without a charge.')),
 })
 
 const engine = z.strictObject({

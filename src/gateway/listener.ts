@@ -71,7 +71,7 @@ export interface Listener {
 const KEEP_ALIVE_IDLE_MS = 75_000
 /** Browsers may read these of an answer from another origin. */
 const EXPOSED_HEADERS =
-  'x-request-id, x-headrace-upstream, x-headrace-route, x-headrace-attempts, x-headrace-model, x-headrace-cost, x-headrace-ending, retry-after, retry-after-ms, x-should-retry'
+  'x-request-id, x-headrace-upstream, x-headrace-route, x-headrace-attempts, x-headrace-model, x-headrace-cost, x-headrace-ending, x-headrace-idempotency, idempotent-replayed, retry-after, retry-after-ms, x-should-retry'
 
 /** Listens for clients. Rejects with the system's error when the address cannot be had. */
 export async function listen(parts: ListenerParts): Promise<Listener> {

@@ -14,6 +14,7 @@ import type { Model, Snapshot, Target } from '../inference/snapshot.ts'
 import type { Usage } from '../inference/usage.ts'
 import type { Books } from '../ledger/books.ts'
 import { type Ending, type Journal, JournalRefusal, type Settlement } from '../ledger/journal.ts'
+import type { StoredAnswer } from '../ledger/stored-answer.ts'
 import { chargedTier } from '../pricing/ceiling.ts'
 import type { ProtocolCodec } from '../protocols/protocol.ts'
 import { type Placement, place } from '../router/place.ts'
@@ -26,6 +27,7 @@ import type { UpstreamSet } from '../upstreams/upstream-set.ts'
 import { nanodollarsToDecimal } from '../wire/decimal.ts'
 import { attemptVerdict } from './attempt-verdict.ts'
 import type { ClientPort } from './client-port.ts'
+import { type Idempotency, type Once, replay } from './idempotency.ts'
 import { JournalHealth } from './journal-health.ts'
 import { Relay, type RelayEnd } from './relay.ts'
 import { failureError, sendError, toApiError } from './respond.ts'
@@ -39,6 +41,7 @@ export interface PipelineParts {
   readonly clock: Clock
   readonly telemetry: Telemetry
   readonly keyHasher: KeyHasher
+  readonly idempotency: Idempotency
   readonly newId: (prefix: string) => string
   /** Prompt-cache salt of an org. */
   readonly cacheSaltOf: (orgId: string) => string
@@ -76,6 +79,8 @@ interface Run extends LiveMember {
   readonly model: Model
   readonly ticket: Ticket
   readonly relay: Relay
+  /** Where the client sent an `Idempotency-Key`. */
+  readonly once: Once | null
   /** Monotonic. */
   readonly receivedMs: number
 }
@@ -110,11 +115,22 @@ export class Pipeline {
     const { client, requestId } = incoming
     const { clock, telemetry } = this.#parts
     const receivedMs = clock.monotonicMs()
+    let once: Once | null = null
     try {
       const snapshot = this.#parts.snapshot()
       const caller = authenticate(incoming.headers, snapshot, this.#parts.keyHasher, clock.nowMs())
       this.#refuseWhileDraining()
-      const request = codec.decode(await incoming.body(), requestId)
+      const body = await incoming.body()
+      const idempotencyKey = incoming.headers['idempotency-key']
+      if (idempotencyKey !== undefined) {
+        once = await this.#parts.idempotency.begin(idempotencyKey, caller.key.id, codec.protocol, body, clock.nowMs())
+        if (once.stored !== null) {
+          telemetry.replayed()
+          replay(client, once.stored)
+          return
+        }
+      }
+      const request = codec.decode(body, requestId)
       // A body may take long to come; what had not begun when a drain began does not begin.
       this.#refuseWhileDraining()
       const model = findModel(snapshot, request)
@@ -124,7 +140,7 @@ export class Pipeline {
       }
       const ticket = await this.#admit(caller, request, model, sale, snapshot.limitsByKey.get(caller.key.id))
       try {
-        await this.#run(codec, request, caller, model, ticket, client, receivedMs)
+        await this.#run(codec, request, caller, model, ticket, client, once, receivedMs)
       } finally {
         // Gives back whatever no settlement took, on every path.
         this.#parts.books.void(ticket.hold)
@@ -134,6 +150,8 @@ export class Pipeline {
       telemetry.refused(error.code, requestId, thrown, incoming.from)
       if (!client.headSent) sendError(client, error, requestId)
       else client.end()
+    } finally {
+      once?.end()
     }
   }
 
@@ -225,10 +243,12 @@ export class Pipeline {
     caller: Caller,
     model: Model,
     ticket: Ticket,
-    client: ClientPort,
+    connection: ClientPort,
+    once: Once | null,
     receivedMs: number,
   ): Promise<void> {
     const { clock, upstreams, telemetry } = this.#parts
+    const client = once === null ? connection : once.record(connection)
     const { admittedMs } = ticket.quote
     const createdS = Math.floor(admittedMs / 1000)
     const headers: OutgoingHttpHeaders = { 'x-request-id': request.id, 'x-headrace-model': model.id }
@@ -243,7 +263,7 @@ export class Pipeline {
         client.head(200, request.stream ? { ...STREAM_HEADERS, ...headers } : { ...BUFFERED_HEADERS, ...headers }),
       nowMs: () => clock.monotonicMs(),
     })
-    const run: Run = { request, caller, model, ticket, relay, receivedMs, slot: -1 }
+    const run: Run = { request, caller, model, ticket, relay, once, receivedMs, slot: -1 }
     client.onGone = () => relay.stop('cancelled')
     this.#runs.add(run)
     telemetry.admitted(model.id)
@@ -305,6 +325,7 @@ export class Pipeline {
       admittedMs,
       tier: servedTier ?? askedTier,
     })
+    const whole = isWhole(ending) ? wholeAnswer(run, ending, usage, owed, tier, client, headers, clock.nowMs()) : null
     const settlement: Settlement = {
       requestId: request.id,
       orgId: caller.org.id,
@@ -329,7 +350,7 @@ export class Pipeline {
       durationMs: clock.monotonicMs() - run.receivedMs,
     }
     try {
-      await books.settle(ticket.hold, settlement)
+      await books.settle(ticket.hold, settlement, whole?.stored)
       this.#journalHealth.succeeded()
     } catch (cause) {
       // One absurd record says nothing about the disk.
@@ -344,7 +365,12 @@ export class Pipeline {
       return
     }
     telemetry.settled(settlement)
-    answer(run, served, ending, usage, owed, tier, client, headers)
+    if (whole === null) {
+      answerError(run, endingError(ending, served, run), client, headers)
+      return
+    }
+    if (!client.headSent) client.head(200, whole.headers)
+    client.end(whole.last)
   }
 
   // Where the upstream said nothing about the input and a tokenizer is at hand. Undefined, without a wait, everywhere else.
@@ -371,39 +397,64 @@ const STREAM_HEADERS: OutgoingHttpHeaders = {
   'x-accel-buffering': 'no',
 }
 const OUT_OF_MONEY = 'The answer was cut short: no more credit could be held for it.'
+const NOT_STORED =
+  'The answer was too long to be stored for its Idempotency-Key: a repetition would run, and be charged, again.'
 const BUFFERED_HEADERS: OutgoingHttpHeaders = { 'content-type': 'application/json' }
 
-function answer(
+/** What is left to tell of an answer that is whole, made before its settlement and told after it. */
+interface WholeAnswer {
+  /** For a client that has no head yet. */
+  readonly headers: OutgoingHttpHeaders
+  readonly last: Uint8Array
+  /** The answer as a repetition of the request will get it. */
+  readonly stored: StoredAnswer | undefined
+}
+
+function isWhole(ending: Ending): boolean {
+  return ending === 'completed' || ending === 'exhausted' || ending === 'empty'
+}
+
+function wholeAnswer(
   run: Run,
-  served: Served,
   ending: Ending,
   usage: Usage,
   owed: Charge,
   tier: ServiceTier,
   client: ClientPort,
   headers: OutgoingHttpHeaders,
-): void {
-  const { relay, request } = run
-  if (ending !== 'completed' && ending !== 'exhausted' && ending !== 'empty') {
-    answerError(run, endingError(ending, served, run), client, headers)
-    return
-  }
-  const last = relay.encoder.complete({
+  nowMs: number,
+): WholeAnswer {
+  const { relay, request, once } = run
+  const { tail } = relay
+  // Of a stream the length is known but for its last frame, in which the client has to be told.
+  const streamTooLong = request.stream && once !== null && !once.fits(lengthOf(tail))
+  const end = relay.encoder.complete({
     usage,
     chargeNanodollars: owed.chargeNanodollars,
     serviceTier: request.serviceTier === undefined ? undefined : tier,
     usageExtra: relay.usageExtra,
-    notice: ending === 'exhausted' ? OUT_OF_MONEY : undefined,
+    notice: noticeOf(ending === 'exhausted', streamTooLong),
   })
-  if (!client.headSent) {
-    headers['x-headrace-ending'] = ending
-    if (!request.stream) {
-      headers['x-headrace-cost'] = nanodollarsToDecimal(owed.chargeNanodollars)
-      headers['content-length'] = last.length
-    }
-    client.head(200, request.stream ? { ...STREAM_HEADERS, ...headers } : { ...BUFFERED_HEADERS, ...headers })
+  const last = tail.length === 0 ? end : Buffer.concat([...tail, end])
+  const tooLong = request.stream ? streamTooLong : once !== null && !once.fits(last.length)
+  if (client.headSent && once === null) return { headers, last, stored: undefined }
+  headers['x-headrace-ending'] = ending
+  if (tooLong) headers['x-headrace-idempotency'] = 'not stored'
+  if (!request.stream) {
+    headers['x-headrace-cost'] = nanodollarsToDecimal(owed.chargeNanodollars)
+    headers['content-length'] = last.length
   }
-  client.end(relay.tail.length === 0 ? last : Buffer.concat([...relay.tail, last]))
+  const head = request.stream ? { ...STREAM_HEADERS, ...headers } : { ...BUFFERED_HEADERS, ...headers }
+  return { headers: head, last, stored: tooLong ? undefined : once?.answer(request.id, head, last, nowMs) }
+}
+
+function noticeOf(outOfMoney: boolean, notStored: boolean): string | undefined {
+  if (outOfMoney) return notStored ? `${OUT_OF_MONEY} ${NOT_STORED}` : OUT_OF_MONEY
+  return notStored ? NOT_STORED : undefined
+}
+
+function lengthOf(chunks: readonly Uint8Array[]): number {
+  return chunks.reduce((bytes, chunk) => bytes + chunk.length, 0)
 }
 
 function answerError(run: Run, error: ApiError, client: ClientPort, headers: OutgoingHttpHeaders): void {

@@ -2,6 +2,7 @@ import type { Measure } from '../inference/limit-rule.ts'
 import { assert } from '../std/assert.ts'
 import type { Journal, Settlement } from './journal.ts'
 import { type Limit, LimitCounter, type Piece } from './limit-counter.ts'
+import type { StoredAnswer } from './stored-answer.ts'
 
 /** How much a key may ever spend, which a hold must fit under beside the org's credit. */
 export interface Budget {
@@ -158,14 +159,15 @@ export class Books {
 
   /**
    * Ends a hold with a charge of at most its amount. Resolves once the settlement is durable; until then all of the hold
-   * stays held. Rejects with the journal's failure, and then nothing was charged and nothing stays held.
+   * stays held. Rejects with the journal's failure, and then nothing was charged and nothing stays held. An answer that is to be had
+   * again becomes durable with it.
    */
-  settle(hold: Hold, settlement: Settlement): Promise<void> {
+  settle(hold: Hold, settlement: Settlement, answer?: StoredAnswer): Promise<void> {
     assert(hold.state === 'held', `a hold dies once, this one is ${hold.state}`)
     assert(settlement.chargeNanodollars >= 0n, 'a charge cannot be negative')
     assert(settlement.chargeNanodollars <= hold.amountNanodollars, 'a charge never exceeds its hold')
     hold.state = 'settling'
-    return this.#journal.settle(settlement).then(
+    return this.#journal.settle(settlement, answer).then(
       () => {
         this.#close(hold, 'settled', settlement)
         hold.org.settled -= settlement.chargeNanodollars

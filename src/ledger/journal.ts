@@ -2,6 +2,7 @@ import type { Protocol } from '../inference/request.ts'
 import type { ServiceTier } from '../inference/service-tier.ts'
 import type { Usage } from '../inference/usage.ts'
 import type { AccountId } from './account.ts'
+import type { StoredAnswer } from './stored-answer.ts'
 
 /**
  * How a request ended; the table of endings in docs/concepts/endings.md says what each is charged.
@@ -84,9 +85,10 @@ export interface Journal {
   voided(requestId: string): void
   /**
    * Resolves once the settlement is on disk. Rejects with `JournalFailure` when it cannot be (disk full, I/O error);
-   * then nothing of it was kept.
+   * then nothing of it was kept. An answer given with it becomes durable in the same instant, and with a second settlement of a request
+   * neither changes.
    */
-  settle(settlement: Settlement): Promise<void>
+  settle(settlement: Settlement, answer?: StoredAnswer): Promise<void>
 }
 
 /** The journal could not make a record durable. */

@@ -1,6 +1,9 @@
 import type { Price } from '../inference/snapshot.ts'
 import type { Books } from '../ledger/books.ts'
 import type { Admission, Settlement } from '../ledger/journal.ts'
+import type { StoredAnswer } from '../ledger/stored-answer.ts'
+import type { EndingLine } from './ending-lines.ts'
+import { RepeatAuditor, type RepeatFacts, WHOLE_ENDINGS } from './repeat-auditor.ts'
 import type { AttemptRecord } from './simulated-attempt.ts'
 import type { SimulatedDisk } from './simulated-journal.ts'
 import type { Transcript } from './transcript.ts'
@@ -16,6 +19,8 @@ export interface RequestFacts {
   readonly includeUsage: boolean
   /** An answer without a token is what was asked for: no output wanted, or a stop, a grammar or an echo may explain it. */
   readonly mayBeEmpty: boolean
+  /** Where it was sent with an idempotency key. */
+  readonly once: RepeatFacts | null
   readonly transcript: Transcript
   /** Whether the client has left, or never was there. */
   readonly gone: () => boolean
@@ -28,6 +33,7 @@ interface Case {
   readonly facts: RequestFacts
   attempt: AttemptRecord | null
   settlement: Settlement | null
+  admitted: boolean
   durable: boolean
 }
 
@@ -39,6 +45,9 @@ interface Case {
 export class Auditor {
   readonly violations: string[] = []
   readonly endings = new Map<string, number>()
+  /** How often each line of the table of endings came up, told from what truly happened. */
+  readonly lines = new Map<EndingLine, number>()
+  readonly #repeats = new RepeatAuditor((subject, what) => this.wrong(subject, what))
   readonly #credits: ReadonlyMap<string, bigint>
   readonly #caps: ReadonlyMap<string, bigint | null>
   readonly #disk: SimulatedDisk
@@ -63,7 +72,8 @@ export class Auditor {
 
   /** A client asks. */
   asked(facts: RequestFacts): void {
-    this.#cases.set(facts.id, { facts, attempt: null, settlement: null, durable: false })
+    this.#cases.set(facts.id, { facts, attempt: null, settlement: null, admitted: false, durable: false })
+    if (facts.once !== null) this.#repeats.asked(facts.id, facts.once)
   }
 
   /** An upstream was given an attempt; it keeps the record up to date. */
@@ -76,14 +86,18 @@ export class Auditor {
     if (this.#open.has(requestId)) this.wrong(requestId, 'admitted twice')
     if (this.#drained) this.wrong(requestId, 'admitted after the drain had ended')
     this.#open.add(requestId)
+    const found = this.#cases.get(requestId)
+    if (found !== undefined) found.admitted = true
+    this.#repeats.admitted(requestId)
   }
 
   voided(requestId: string): void {
     this.#open.delete(requestId)
+    this.#repeats.closed(requestId)
   }
 
   /** A settlement is on its way to the disk: the moment at which it is compared with the table of endings. */
-  submitted(settlement: Settlement): void {
+  submitted(settlement: Settlement, answer: StoredAnswer | undefined): void {
     const { requestId } = settlement
     const found = this.#cases.get(requestId)
     if (found === undefined) {
@@ -94,24 +108,34 @@ export class Auditor {
     if (!this.#open.has(requestId)) this.wrong(requestId, 'settled without an open hold')
     found.settlement = settlement
     this.endings.set(settlement.ending, (this.endings.get(settlement.ending) ?? 0) + 1)
+    this.#repeats.submitted(requestId, settlement.ending, answer)
     this.#checkSettlement(found, settlement)
   }
 
-  durable(settlement: Settlement): void {
+  durable(settlement: Settlement, answer: StoredAnswer | undefined): void {
     const found = this.#cases.get(settlement.requestId)
-    if (found !== undefined) found.durable = true
+    this.#repeats.durable(settlement.requestId, settlement.ending, answer)
+    if (found === undefined) return
+    found.durable = true
+    this.#line(lineOf(found, settlement))
   }
 
   answered(settlement: Settlement, kept: boolean): void {
     this.#open.delete(settlement.requestId)
-    if (!kept) return
+    this.#repeats.closed(settlement.requestId)
+    if (!kept) {
+      this.#line('not-durable')
+      return
+    }
     this.#charge(`org:${settlement.orgId}`, settlement.chargeNanodollars)
     this.#charge(`key:${settlement.keyId}`, settlement.chargeNanodollars)
   }
 
   /** The bytes that make an answer complete are leaving: settled before told. */
   completing(requestId: string): void {
-    if (this.#cases.get(requestId)?.durable !== true)
+    const transcript = this.#cases.get(requestId)?.facts.transcript
+    const charged = transcript?.replayed === true ? (transcript.requestId ?? '') : requestId
+    if (this.#cases.get(charged)?.durable !== true)
       this.wrong(requestId, 'told to be complete before its charge was durable')
   }
 
@@ -134,14 +158,17 @@ export class Auditor {
       if (settledNanodollars !== charged) this.wrong(keyId, `spent ${settledNanodollars}, should be ${charged}`)
       if (heldNanodollars < 0n || (cap !== null && charged + heldNanodollars > cap))
         this.wrong(keyId, `${charged} charged and ${heldNanodollars} held of ${cap}`)
+      if (this.#open.size === 0 && heldNanodollars !== 0n) this.wrong(keyId, `${heldNanodollars} held for nobody`)
     }
   }
 
   /** An exchange is over: the server ended it, the client left, or (`cut`) the process died. */
   ended(requestId: string, cut: boolean): void {
-    const { facts, settlement, durable, attempt } = this.#cases.get(requestId) as Case
+    const { facts, settlement, durable, admitted, attempt } = this.#cases.get(requestId) as Case
     const { transcript } = facts
     for (const violation of transcript.violations) this.wrong(requestId, violation)
+    this.#repeats.ended(requestId, transcript.errorCode)
+    if (cut && admitted && !durable) this.#line('crash')
     if (!cut && this.#open.has(requestId)) this.wrong(requestId, 'ended with an open hold')
     if (!cut && !transcript.ended && !facts.gone()) this.wrong(requestId, 'was never answered')
     const { status } = transcript
@@ -149,20 +176,43 @@ export class Auditor {
     const refused = status !== null && status >= 400
     if (refused && settlement !== null && durable && !['failed', 'timed_out', 'aborted'].includes(settlement.ending))
       this.wrong(requestId, `answered with ${status}, settled as ${settlement.ending}`)
+    if (!admitted && refused) this.#line('refused')
+    if (transcript.replayed) {
+      this.#checkReplay(requestId, facts)
+      return
+    }
     if (!transcript.whole) return
     if (settlement === null || !durable) {
       this.wrong(requestId, 'whole without a durable settlement')
       return
     }
-    if (!['completed', 'exhausted', 'empty'].includes(settlement.ending))
-      this.wrong(requestId, `whole, but settled as ${settlement.ending}`)
+    if (!WHOLE_ENDINGS.includes(settlement.ending)) this.wrong(requestId, `whole, but settled as ${settlement.ending}`)
     this.#checkUsageTold(facts, settlement)
     this.#checkText(facts, settlement, attempt)
+    const mayTell = transcript.ended && (!facts.stream || facts.includeUsage)
+    if (facts.once !== null && mayTell && this.#repeats.isStored(requestId) === transcript.toldNotStored)
+      this.wrong(requestId, `whole, told to be ${transcript.toldNotStored ? 'not ' : ''}stored, which is not so`)
+  }
+
+  #checkReplay(requestId: string, facts: RequestFacts): void {
+    const { transcript } = facts
+    this.#line('repeated')
+    this.#repeats.replayed(requestId, transcript.requestId)
+    const own = this.#cases.get(requestId)
+    if (own?.admitted === true || own?.settlement != null) this.wrong(requestId, 'got a stored answer and ran as well')
+    const first = this.#cases.get(transcript.requestId ?? '')
+    if (first?.settlement == null || !transcript.ended) return
+    if (!transcript.whole) this.wrong(requestId, 'got a stored answer that is not whole')
+    this.#checkUsageTold(facts, first.settlement)
+    this.#checkText(facts, first.settlement, first.attempt)
+    const before = first.facts.transcript
+    if (before.ended && before.raw !== transcript.raw) this.wrong(requestId, `got other bytes than ${first.facts.id}`)
   }
 
   /** The process died; the next one knows what is on the disk and nothing else. */
   crashed(): void {
     this.#open = new Set()
+    this.#repeats.crashed()
     this.#drained = false
     this.#charged = new Map()
     for (const { orgId, keyId, chargeNanodollars } of this.#disk.settlements.values()) {
@@ -314,8 +364,32 @@ export class Auditor {
     }
   }
 
+  #line(line: EndingLine): void {
+    this.lines.set(line, (this.lines.get(line) ?? 0) + 1)
+  }
+
   #charge(owner: string, nanodollars: bigint): void {
     this.#charged.set(owner, (this.#charged.get(owner) ?? 0n) + nanodollars)
+  }
+}
+
+/** The line of the table of endings that a settlement belongs to, told from what the upstream did and the client asked for. */
+function lineOf({ facts, attempt }: Case, { ending }: Settlement): EndingLine {
+  const counted = attempt?.tokensDelivered ?? 0
+  switch (ending) {
+    case 'completed':
+      if (attempt?.usage == null) return 'no-usage'
+      return counted === 0 ? 'no-output-asked' : 'completed'
+    case 'cancelled':
+    case 'timed_out':
+    case 'aborted':
+      if (attempt === null) return 'left-before-dispatch'
+      return counted === 0 ? 'left-before-first-token' : 'left-mid-output'
+    case 'failed':
+      return facts.stream && counted > 0 ? 'failed-mid-stream' : 'failed-before-first-token'
+    case 'exhausted':
+    case 'empty':
+      return ending
   }
 }
 

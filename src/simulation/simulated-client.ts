@@ -57,9 +57,9 @@ export class SimulatedClient {
     return this.transcript.status !== null
   }
 
-  head(status: number, _headers: OutgoingHttpHeaders): void {
+  head(status: number, headers: OutgoingHttpHeaders): void {
     if (this.#dead || this.gone) return
-    this.transcript.head(status)
+    this.transcript.head(status, headers)
   }
 
   write(bytes: Uint8Array | string): boolean {

@@ -1,10 +1,18 @@
 import type { BooksState } from '../ledger/books.ts'
-import { type Admission, type Journal, JournalFailure, type Settlement } from '../ledger/journal.ts'
+import { type Admission, type Journal, JournalFailure, JournalRefusal, type Settlement } from '../ledger/journal.ts'
+import type { StoredAnswer } from '../ledger/stored-answer.ts'
 import type { Clock } from '../std/clock.ts'
 import type { Rng } from './rng.ts'
 
-/** What can happen to a journal. */
-export const JOURNAL_FAULTS = ['disk_full', 'batch_fails', 'crash_loses_batch', 'crash_after_write'] as const
+/** What can happen to a journal; `record_refused` takes one settlement out of a batch that is kept. */
+export const JOURNAL_FAULTS = [
+  'disk_full',
+  'disk_fails',
+  'batch_fails',
+  'record_refused',
+  'crash_loses_batch',
+  'crash_after_write',
+] as const
 
 export type JournalFault = (typeof JOURNAL_FAULTS)[number]
 
@@ -13,7 +21,11 @@ export class SimulatedDisk {
   /** Settlements by request, in the order in which they became durable. */
   readonly settlements = new Map<string, Settlement>()
   readonly credits = new Map<string, bigint>()
+  /** Answers that can be had again, by the hash of their key. */
+  readonly answers = new Map<string, StoredAnswer>()
   full = false
+  /** A write failed and nobody knows what is there: nothing is written until the next start. */
+  broken = false
 
   /** What a process reads when it starts. */
   state(): BooksState {
@@ -32,8 +44,8 @@ export interface JournalWatch {
   admitted(admission: Admission): void
   voided(requestId: string): void
   /** Handed over, not yet durable. */
-  submitted(settlement: Settlement): void
-  durable(settlement: Settlement): void
+  submitted(settlement: Settlement, answer: StoredAnswer | undefined): void
+  durable(settlement: Settlement, answer: StoredAnswer | undefined): void
   /** The promise of the settlement is about to be kept, or broken. */
   answered(settlement: Settlement, kept: boolean): void
   fault(fault: JournalFault): void
@@ -53,6 +65,7 @@ export interface SimulatedJournalOptions {
 
 interface Entry {
   readonly settlement: Settlement
+  readonly answer: StoredAnswer | undefined
   readonly resolve: () => void
   readonly reject: (failure: JournalFailure) => void
 }
@@ -79,12 +92,12 @@ export class SimulatedJournal implements Journal {
     if (!this.#crashed) this.#options.watch.voided(requestId)
   }
 
-  settle(settlement: Settlement): Promise<void> {
+  settle(settlement: Settlement, answer?: StoredAnswer): Promise<void> {
     return new Promise((resolve, reject) => {
       // Nobody is left to answer to.
       if (this.#crashed) return
-      this.#options.watch.submitted(settlement)
-      this.#waiting.push({ settlement, resolve, reject })
+      this.#options.watch.submitted(settlement, answer)
+      this.#waiting.push({ settlement, answer, resolve, reject })
       if (this.#writing.length === 0) this.#write()
     })
   }
@@ -99,7 +112,13 @@ export class SimulatedJournal implements Journal {
       return
     }
     watch.fault('crash_after_write')
-    for (const { settlement } of this.#writing) this.#keep(settlement)
+    for (const entry of this.#writing) this.#keep(entry)
+  }
+
+  /** Reads the answer under a key's hash, beside what is written. */
+  storedAnswer(keyHash: string): Promise<StoredAnswer | null> {
+    const { clock, disk, rng, writeMsMax } = this.#options
+    return new Promise(resolve => clock.after(rng.int(0, writeMsMax), () => resolve(disk.answers.get(keyHash) ?? null)))
   }
 
   #write(): void {
@@ -114,21 +133,33 @@ export class SimulatedJournal implements Journal {
     if (this.#crashed) return
     const batch = this.#writing
     this.#writing = []
-    const fault = disk.full ? 'disk_full' : rng.chance(failureRate()) ? 'batch_fails' : null
+    const fault = disk.broken
+      ? 'disk_fails'
+      : disk.full
+        ? 'disk_full'
+        : rng.chance(failureRate())
+          ? 'batch_fails'
+          : null
     if (fault !== null) watch.fault(fault)
-    else for (const { settlement } of batch) this.#keep(settlement)
     for (const entry of batch) {
-      watch.answered(entry.settlement, fault === null)
-      if (fault === null) entry.resolve()
-      else entry.reject(new JournalFailure(`simulated: ${fault}`))
+      const refused = fault === null && rng.chance(failureRate() / 4)
+      if (refused) watch.fault('record_refused')
+      const kept = fault === null && !refused
+      if (kept) this.#keep(entry)
+      watch.answered(entry.settlement, kept)
+      if (kept) entry.resolve()
+      else entry.reject(refused ? new JournalRefusal('simulated') : new JournalFailure(`simulated: ${fault}`))
     }
     if (this.#waiting.length > 0) this.#write()
   }
 
-  #keep(settlement: Settlement): void {
+  #keep({ settlement, answer }: Entry): void {
     const { disk, watch } = this.#options
     // As the store does: a second settlement of a request changes nothing.
-    if (!disk.settlements.has(settlement.requestId)) disk.settlements.set(settlement.requestId, settlement)
-    watch.durable(settlement)
+    if (!disk.settlements.has(settlement.requestId)) {
+      disk.settlements.set(settlement.requestId, settlement)
+      if (answer !== undefined) disk.answers.set(answer.keyHash, answer)
+    }
+    watch.durable(settlement, answer)
   }
 }

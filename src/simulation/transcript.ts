@@ -1,3 +1,5 @@
+import type { OutgoingHttpHeaders } from 'node:http'
+
 /** The `usage` object as a client reads it. */
 export interface SeenUsage {
   readonly inputTokens: number
@@ -5,6 +7,7 @@ export interface SeenUsage {
   readonly outputTokens: number
   /** The digits of `estimated_cost` as they stand in the JSON text. */
   readonly cost: string
+  readonly notice: string
 }
 
 /**
@@ -29,6 +32,13 @@ export class Transcript {
   /** The server ended the answer. */
   ended = false
   keepAlives = 0
+  /** All bytes of the body, as text. */
+  raw = ''
+  /** The answer of an earlier request was sent again. */
+  replayed = false
+  /** `x-request-id`. */
+  requestId: string | null = null
+  #toldNotStored = false
 
   constructor(stream: boolean, choices: number, onCompleting: () => void) {
     this.#stream = stream
@@ -53,14 +63,23 @@ export class Transcript {
     return tokens
   }
 
-  head(status: number): void {
+  /** The server said that the answer cannot be had again. */
+  get toldNotStored(): boolean {
+    return this.#toldNotStored || this.usage?.notice.includes('Idempotency-Key') === true
+  }
+
+  head(status: number, headers: OutgoingHttpHeaders = {}): void {
     if (this.#status !== null) this.violations.push('a second head')
     this.#status = status
+    this.replayed = headers['idempotent-replayed'] === 'true'
+    this.#toldNotStored = headers['x-headrace-idempotency'] === 'not stored'
+    this.requestId = typeof headers['x-request-id'] === 'string' ? headers['x-request-id'] : null
   }
 
   body(text: string): void {
     if (this.#status === null) this.violations.push('a body before the head')
     if (this.ended) this.violations.push('bytes after the end')
+    this.raw += text
     if (!this.#stream || this.#status !== 200) {
       this.#body += text
       if (text === '\n') this.keepAlives++
@@ -128,6 +147,7 @@ export class Transcript {
       cachedTokens: usage.prompt_tokens_details.cached_tokens,
       outputTokens: usage.completion_tokens,
       cost: /"estimated_cost":([0-9.]+)/.exec(json)?.[1] ?? '',
+      notice: usage.notice ?? '',
     }
   }
 
@@ -163,6 +183,7 @@ export class Transcript {
 interface RawUsage {
   readonly prompt_tokens: number
   readonly completion_tokens: number
+  readonly notice?: string
   readonly prompt_tokens_details: { readonly cached_tokens: number }
 }
 

@@ -1,11 +1,12 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import { OVERRUN, orgAccount, REVENUE } from '../ledger/account.ts'
 import { closeMonths } from './close-months.ts'
-import type { Batch, RefusedSettlement } from './messages.ts'
+import type { Batch, PackedAnswer, RefusedSettlement } from './messages.ts'
 import type { Names } from './names.ts'
 import { StoreRefused } from './refusal.ts'
 import { ADMISSION_CELLS, CELL, type Cell, endingOf, SETTLEMENT_CELLS } from './settlement-row.ts'
 import { isRefusal } from './sqlite-failure.ts'
+import { StoredAnswers } from './stored-answers.ts'
 import { USAGE_COLUMNS, UsageWriter } from './usage-partitions.ts'
 
 const HOUR_MS = 3_600_000
@@ -18,6 +19,8 @@ const OVERRUN_NANODOLLARS_MAX = 1_000_000_000_000_000n
 /** Orgs whose numbers are remembered. */
 const ORGS_MAX = 10_000
 
+const NO_ANSWERS: ReadonlyMap<number, PackedAnswer> = new Map()
+
 interface Rollup {
   readonly key: readonly (number | string)[]
   requests: number
@@ -28,7 +31,8 @@ interface Rollup {
 }
 
 /**
- * Writes batches of settlements, each batch in one transaction: the usage row of each request, and per batch, not per request, the
+ * Writes batches of settlements, each batch in one transaction: the usage row of each request with the answer that
+ * is stored for it, and per batch, not per request, the
  * balances and the hourly sums that they change.
  */
 export class BatchWriter {
@@ -36,6 +40,9 @@ export class BatchWriter {
   readonly #names: Names
   readonly #usage: UsageWriter
   readonly #orgs = new Map<string, { readonly org: number; readonly account: number }>()
+  readonly #stored: StoredAnswers
+  /** Answers of the batch being written, by the place of their settlement. */
+  #answers: ReadonlyMap<number, PackedAnswer> = NO_ANSWERS
   /** The columns of the row being written. */
   readonly #row: (Cell | bigint)[] = Array(USAGE_COLUMNS).fill(null)
   readonly #addBalance: StatementSync
@@ -44,11 +51,12 @@ export class BatchWriter {
   readonly #insertAdmission: StatementSync
   readonly #deleteAdmission: StatementSync
 
-  constructor(database: DatabaseSync, names: Names) {
+  constructor(database: DatabaseSync, names: Names, answersBytesMax = Number.MAX_SAFE_INTEGER) {
     this.#database = database
     this.#names = names
     const marks = (count: number) => Array(count).fill('?').join(', ')
     this.#usage = new UsageWriter(database)
+    this.#stored = new StoredAnswers(database, answersBytesMax)
     this.#addBalance = database.prepare(
       'INSERT INTO balances VALUES (?, ?) ON CONFLICT DO UPDATE SET nanodollars = nanodollars + excluded.nanodollars',
     )
@@ -69,7 +77,8 @@ export class BatchWriter {
    * Writes a batch and returns once it is on disk. A settlement that breaks a rule of the schema is left out and named, so that
    * it cannot take the others of its batch with it. Throws SQLite's error; then nothing of the batch was written.
    */
-  write(batch: Batch): readonly RefusedSettlement[] {
+  write(batch: Batch, answers: readonly PackedAnswer[] = []): readonly RefusedSettlement[] {
+    this.#answers = answers.length === 0 ? NO_ANSWERS : new Map(answers.map(answer => [answer.at, answer]))
     try {
       this.#transaction(batch, null)
       return []
@@ -89,6 +98,11 @@ export class BatchWriter {
     } finally {
       this.#usage.forget()
     }
+  }
+
+  /** Deletes a bounded number of answers that are over, each time; answers how many. */
+  sweepAnswers(nowMs: number): number {
+    return this.#stored.sweep(nowMs)
   }
 
   #transaction(batch: Batch, refused: RefusedSettlement[] | null): void {
@@ -122,6 +136,7 @@ export class BatchWriter {
     this.#names.forget()
     this.#orgs.clear()
     this.#usage.forget()
+    this.#stored.forget()
   }
 
   #settlements(cells: readonly Cell[], refused: RefusedSettlement[] | null): void {
@@ -188,6 +203,8 @@ export class BatchWriter {
     row[7] = endUser === null ? null : names.number(endUser)
     for (let i = CELL.facts; i < SETTLEMENT_CELLS; i++) row[i + 1] = cells[at + i] as Cell
     if (!this.#usage.insert(row, count(CELL.admittedMs), settledMs)) return
+    const answer = this.#answers.size === 0 ? undefined : this.#answers.get(at / SETTLEMENT_CELLS)
+    if (answer !== undefined) this.#stored.put(answer, requestId, settledMs)
     if (overrun > 0n) sums.move(names.number(OVERRUN), names.number(REVENUE), overrun)
     if (charge > 0n) {
       sums.move(account, names.number(REVENUE), charge)

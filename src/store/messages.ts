@@ -9,6 +9,8 @@ export interface WorkerSettings {
   readonly pagesMax?: number
   /** Added to each commit, to stand in for a slow disk. */
   readonly commitDelayMs?: number
+  /** Most bytes that the bodies of stored answers may take; the oldest go first. */
+  readonly answersBytesMax?: number
 }
 
 /** Everything that goes into one database transaction. */
@@ -21,6 +23,21 @@ export interface Batch {
   readonly ended: readonly string[]
 }
 
+/** An answer on its way to the disk, beside the settlement that it belongs to. */
+export interface PackedAnswer {
+  /** The place of its settlement in the batch, from 0. */
+  readonly at: number
+  readonly keyHash: string
+  readonly fingerprint: string
+  readonly status: number
+  /** JSON. */
+  readonly headers: string
+  /** Whether the body is compressed (zlib). */
+  readonly deflated: boolean
+  readonly body: Uint8Array
+  readonly expiresMs: number
+}
+
 /** A settlement of a batch that broke a rule of the schema and was left out of it. */
 export interface RefusedSettlement {
   /** Its place in the batch, from 0. */
@@ -30,10 +47,10 @@ export interface RefusedSettlement {
 
 /**
  * What the worker is asked. A batch travels as JSON text: measured for 64 settlements, 0.7 µs each to write and parse, where
- * structured cloning of the same cells takes 2.1 µs.
+ * structured cloning of the same cells takes 2.1 µs. Answers to be stored, which few requests want, are cloned.
  */
 export type ToWorker =
-  | { readonly type: 'batch'; readonly id: number; readonly json: string }
+  | { readonly type: 'batch'; readonly id: number; readonly json: string; readonly answers?: readonly PackedAnswer[] }
   | { readonly type: 'call'; readonly id: number; readonly method: string; readonly args: readonly unknown[] }
   | { readonly type: 'close' }
 

@@ -137,4 +137,15 @@ export const MIGRATIONS: readonly Migration[] = [
       CREATE INDEX prices_by_model ON prices (model_id, price_group, from_ms);
     `,
   },
+  {
+    name: 'answers stored for idempotency keys',
+    sql: `
+      CREATE TABLE stored_answers (
+        id INTEGER PRIMARY KEY, key_hash TEXT NOT NULL UNIQUE, fingerprint TEXT NOT NULL, request_id TEXT NOT NULL, status INTEGER NOT NULL,
+        headers TEXT NOT NULL CHECK (json_valid(headers)), deflated INTEGER NOT NULL CHECK (deflated IN (0, 1)),
+        bytes INTEGER NOT NULL CHECK (bytes = length(body)), settled_ms INTEGER NOT NULL, expires_ms INTEGER NOT NULL, body BLOB NOT NULL
+      ) STRICT;
+      CREATE INDEX stored_answers_by_end ON stored_answers (expires_ms, bytes);
+    `,
+  },
 ]

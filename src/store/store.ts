@@ -8,12 +8,14 @@ import {
   type Settlement,
   type Transfer,
 } from '../ledger/journal.ts'
+import type { StoredAnswer } from '../ledger/stored-answer.ts'
 import type { StoredDocument } from './control-writes.ts'
 import type { LimitUse } from './limit-usage.ts'
-import type { Batch } from './messages.ts'
+import type { Batch, PackedAnswer } from './messages.ts'
 import type { UsageGroup, UsageSelection, UsageSum } from './reads.ts'
 import { type Cell, packAdmission, packSettlement } from './settlement-row.ts'
 import type { HourSelection, StatementRead, TransferSelection, UsageHourRow } from './statement-reads.ts'
+import { packAnswer } from './stored-answers.ts'
 import type { Verification } from './verify.ts'
 import { WorkerLink } from './worker-link.ts'
 
@@ -26,6 +28,8 @@ export interface StoreOptions {
   readonly pagesMax?: number
   /** Added to each commit, milliseconds, to stand in for a slow disk in benchmarks. */
   readonly commitDelayMs?: number
+  /** Most bytes that the bodies of stored answers may take, as stored; the oldest go first. Without it they are not bounded. */
+  readonly answersBytesMax?: number
 }
 
 /** Everything the store holds that the data plane answers from. `Model` is the control plane's document. */
@@ -66,17 +70,9 @@ interface Pending {
 export async function openStore<Model extends StoredDocument = StoredDocument>(
   options: StoreOptions,
 ): Promise<Store<Model>> {
-  const onFatal = options.onFatal ?? (() => undefined)
-  const writer = await WorkerLink.open(
-    {
-      path: options.path,
-      mode: 'write',
-      ...(options.pagesMax === undefined ? {} : { pagesMax: options.pagesMax }),
-      ...(options.commitDelayMs === undefined ? {} : { commitDelayMs: options.commitDelayMs }),
-    },
-    onFatal,
-  )
-  return new Store(options.path, writer)
+  const { onFatal = () => undefined, ...settings } = options
+  const writer = await WorkerLink.open({ ...settings, mode: 'write' }, onFatal)
+  return new Store(settings.path, writer)
 }
 
 /**
@@ -86,9 +82,10 @@ export async function openStore<Model extends StoredDocument = StoredDocument>(
 export class Store<Model extends StoredDocument = StoredDocument> implements Journal {
   readonly #path: string
   readonly #writer: WorkerLink
-  #reader: Promise<WorkerLink> | null = null
+  readonly #readers = new Map<'reports' | 'answers', Promise<WorkerLink>>()
   #cells: Cell[] = []
   #pending: Pending[] = []
+  #answers: PackedAnswer[] = []
   #ended: string[] = []
   readonly #admissions = new Map<string, { readonly admission: Admission; readonly dueMs: number }>()
   /** Requests whose admission was sent to be written and has to be removed when they end. */
@@ -114,10 +111,17 @@ export class Store<Model extends StoredDocument = StoredDocument> implements Jou
     this.#schedule()
   }
 
-  settle(settlement: Settlement): Promise<void> {
+  settle(settlement: Settlement, answer?: StoredAnswer): Promise<void> {
+    if (answer === undefined) return this.#settle(settlement, null)
+    // Compressed before the settlement joins a batch, so that it holds nobody else's up.
+    return packAnswer(answer).then(packed => this.#settle(settlement, packed))
+  }
+
+  #settle(settlement: Settlement, answer: Omit<PackedAnswer, 'at'> | null): Promise<void> {
     if (this.#closed) return Promise.reject(new JournalFailure('The store is closed.'))
     this.#endAdmission(settlement.requestId)
     packSettlement(this.#cells, settlement)
+    if (answer !== null) this.#answers.push({ ...answer, at: this.#pending.length })
     return new Promise((resolve, reject) => {
       this.#pending.push({ resolve, reject })
       this.#schedule()
@@ -154,13 +158,15 @@ export class Store<Model extends StoredDocument = StoredDocument> implements Jou
     const admissions = this.#dueAdmissions()
     const pending = this.#pending
     const ended = this.#ended
+    const answers = this.#answers
     if (pending.length === 0 && admissions.length === 0 && ended.length === 0) return
     const batch: Batch = { settlements: this.#cells, admissions, ended }
     this.#cells = []
     this.#pending = []
     this.#ended = []
+    if (answers.length > 0) this.#answers = []
     this.#lastBatchSettlements = pending.length
-    this.#inFlight = this.#writer.write(batch).then(
+    this.#inFlight = this.#writer.write(batch, answers).then(
       refused => {
         this.#inFlight = null
         for (const { at, reason } of refused) pending[at]?.reject(new JournalRefusal(`The books refuse it: ${reason}`))
@@ -269,6 +275,16 @@ export class Store<Model extends StoredDocument = StoredDocument> implements Jou
     return this.#writer.call('closeMonths', beforeMs, nowMs)
   }
 
+  /** The answer stored under a key's hash, also one that is over but not swept yet; null when there is none. */
+  async storedAnswer(keyHash: string): Promise<StoredAnswer | null> {
+    return (await this.#reads('answers')).call('storedAnswer', keyHash)
+  }
+
+  /** Deletes stored answers that are over, a bounded number at a time; answers how many. */
+  sweepAnswers(nowMs: number): Promise<number> {
+    return this.#writer.call('sweepAnswers', nowMs)
+  }
+
   async usageByRequest(requestId: string): Promise<Settlement | null> {
     return (await this.#reads()).call('usageByRequest', requestId)
   }
@@ -336,22 +352,23 @@ export class Store<Model extends StoredDocument = StoredDocument> implements Jou
     await this.#inFlight
     this.#send()
     await this.#inFlight
-    await this.#reader?.then(
-      reader => reader.close(),
-      () => undefined,
-    )
+    for (const reader of this.#readers.values())
+      await reader.then(
+        link => link.close(),
+        () => undefined,
+      )
     await this.#writer.close()
   }
 
-  // A long query never holds settlements up: it runs in a thread and on a connection of its own, started when first needed.
-  #reads(): Promise<WorkerLink> {
-    if (this.#reader === null) {
-      const forget = () => {
-        this.#reader = null
-      }
-      this.#reader = WorkerLink.open({ path: this.#path, mode: 'read' }, forget)
-      this.#reader.catch(forget)
-    }
-    return this.#reader
+  // A long query never holds settlements up: it runs in a thread and on a connection of its own, started when first needed. Nor does it
+  // hold up a client who repeats a request: looking up answers has another.
+  #reads(purpose: 'reports' | 'answers' = 'reports'): Promise<WorkerLink> {
+    const known = this.#readers.get(purpose)
+    if (known !== undefined) return known
+    const forget = () => void this.#readers.delete(purpose)
+    const reader = WorkerLink.open({ path: this.#path, mode: 'read' }, forget)
+    this.#readers.set(purpose, reader)
+    reader.catch(forget)
+    return reader
   }
 }

@@ -129,6 +129,12 @@ const CORRUPTIONS: readonly (readonly [what: string, sql: string, ...found: RegE
     /say 0 requests, 0 n\$; its rows say 1 requests, 70000 n\$ .*exhausted\)/,
   ],
   [
+    'an answer is stored of a request that was not settled',
+    `INSERT INTO stored_answers (key_hash, fingerprint, request_id, status, headers, deflated, bytes, settled_ms, expires_ms, body)
+     VALUES ('k', 'f', 'req_none', 200, '{}', 0, 1, 1, 2, x'00')`,
+    /^The answer of request req_none is stored, but the request was not settled\.$/,
+  ],
+  [
     'sums came from nowhere',
     'INSERT INTO rollups SELECT hour + 1, org, key, model, upstream, price, ending, requests, input, cached, output, charge FROM rollups WHERE requests = 1',
     /^The sums of the hour 2026-01-31T13:00Z say 1 requests, 70000 n\$; its rows say 0 requests/,

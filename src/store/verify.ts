@@ -60,6 +60,10 @@ const CHECKS: readonly string[] = [
    ) WHERE charge + overrun <> worth AND (charge > 0 OR overrun > 0 OR ending IN ('completed', 'exhausted'))`,
   `SELECT 'Request ' || request_id || ' ended empty, which is free, and was charged ' || charge || ' n$.' FROM usage
    WHERE ending = 'empty' AND (charge > 0 OR overrun > 0)`,
+  // What is stored to be told again was settled.
+  `SELECT 'The answer of request ' || a.request_id || ' is stored, but the request was not settled.' FROM stored_answers a
+   WHERE NOT EXISTS (SELECT 1 FROM usage u WHERE u.request_id = a.request_id)
+   AND NOT EXISTS (SELECT 1 FROM closed_months m WHERE a.settled_ms / 3600000 >= m.from_hour AND a.settled_ms / 3600000 < m.to_hour)`,
   // Sums against rows, both ways.
   `SELECT 'Key ' || coalesce(n.name, key) || ' has spent ' || sum(spent) || ' n$, its requests sum to ' || sum(charged) || ' n$.' FROM (
      SELECT key, nanodollars AS spent, 0 AS charged FROM key_spent

@@ -2,7 +2,15 @@ import { extname } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { JournalFailure } from '../ledger/journal.ts'
 import { assert } from '../std/assert.ts'
-import type { Batch, FromWorker, RefusedSettlement, ToWorker, WorkerFailure, WorkerSettings } from './messages.ts'
+import type {
+  Batch,
+  FromWorker,
+  PackedAnswer,
+  RefusedSettlement,
+  ToWorker,
+  WorkerFailure,
+  WorkerSettings,
+} from './messages.ts'
 import { StoreRefused } from './refusal.ts'
 
 export { StoreRefused }
@@ -62,10 +70,11 @@ export class WorkerLink {
   }
 
   /** Resolves once the batch is on disk, with the settlements that were left out of it. */
-  write(batch: Batch): Promise<readonly RefusedSettlement[]> {
-    return this.#ask(id => ({ type: 'batch', id, json: JSON.stringify(batch) })) as Promise<
-      readonly RefusedSettlement[]
-    >
+  write(batch: Batch, answers: readonly PackedAnswer[]): Promise<readonly RefusedSettlement[]> {
+    return this.#ask(id => {
+      const json = JSON.stringify(batch)
+      return answers.length === 0 ? { type: 'batch', id, json } : { type: 'batch', id, json, answers }
+    }) as Promise<readonly RefusedSettlement[]>
   }
 
   call<Result>(method: string, ...args: readonly unknown[]): Promise<Result> {

@@ -18,6 +18,7 @@ import {
 } from './reads.ts'
 import { failureOf } from './sqlite-failure.ts'
 import { statementReads } from './statement-reads.ts'
+import { findAnswer } from './stored-answers.ts'
 import { verify } from './verify.ts'
 
 const settings = workerData as WorkerSettings
@@ -37,6 +38,7 @@ function methodsOf(database: DatabaseSync, names: Names | null, writer: BatchWri
     transfersOf: (filter: { requestId: string }) => transfersOf(database, filter),
     interrupted: () => interrupted(database),
     limitUsage: (...args: [never, never, never]) => limitUsage(database, ...args),
+    storedAnswer: (keyHash: string) => findAnswer(database, keyHash),
     verify: () => verify(database),
     ...statementReads(database),
   }
@@ -56,6 +58,7 @@ function methodsOf(database: DatabaseSync, names: Names | null, writer: BatchWri
     putModel: (model: never) => writes.putModel(model),
     removeModel: (modelId: never) => writes.removeModel(modelId),
     setPrices: (prices: never) => writes.setPrices(prices),
+    sweepAnswers: (nowMs: number) => writer.sweepAnswers(nowMs),
     closeMonths: (beforeMs: number, nowMs: number) => writer.closeMonths(beforeMs, nowMs),
   }
 }
@@ -81,7 +84,7 @@ function start(): void {
     return
   }
   const names = settings.mode === 'write' ? new Names(database) : null
-  const writer = names === null ? null : new BatchWriter(database, names)
+  const writer = names === null ? null : new BatchWriter(database, names, settings.answersBytesMax)
   if (settings.mode === 'write') {
     // What is still admitted at a start was cut off by a crash.
     database.exec(
@@ -105,7 +108,7 @@ function start(): void {
     }
     try {
       if (message.type === 'batch') {
-        const refused = writer?.write(JSON.parse(message.json) as Batch)
+        const refused = writer?.write(JSON.parse(message.json) as Batch, message.answers)
         if (commitDelayMs > 0) Atomics.wait(pause, 0, 0, commitDelayMs)
         send({ type: 'done', id: message.id, result: refused })
       } else {

@@ -9,6 +9,8 @@ export interface Telemetry {
   /** A request was refused or failed with an error of the table; `from` tells the client's address. */
   refused(code: string, requestId: string, cause: unknown, from?: () => string): void
   settled(settlement: Settlement): void
+  /** A stored answer was sent again. */
+  replayed(): void
 }
 
 /** Seconds from request to first token: OpenTelemetry's advice for `gen_ai.server.time_to_first_token`. */
@@ -43,6 +45,11 @@ export class PrometheusTelemetry implements Telemetry {
     name: 'headrace_requests_refused_total',
     help: 'Requests answered with an error, by code',
     labelNames: ['code'],
+    registers: [this.#registry],
+  })
+  readonly #replayed = new Counter({
+    name: 'headrace_answers_replayed_total',
+    help: 'Stored answers sent again for an Idempotency-Key, without a charge',
     registers: [this.#registry],
   })
   readonly #settled = new Counter({
@@ -108,6 +115,10 @@ export class PrometheusTelemetry implements Telemetry {
       const reason = cause instanceof Error ? cause.message : undefined
       this.#log.info({ code, requestId, client: from?.(), reason }, 'refused')
     }
+  }
+
+  replayed(): void {
+    this.#replayed.inc()
   }
 
   settled(settlement: Settlement): void {
@@ -222,4 +233,9 @@ class Tally {
 }
 
 /** Says nothing: for the simulation and tests. */
-export const SILENT: Telemetry = { admitted: () => undefined, refused: () => undefined, settled: () => undefined }
+export const SILENT: Telemetry = {
+  admitted: () => undefined,
+  refused: () => undefined,
+  settled: () => undefined,
+  replayed: () => undefined,
+}

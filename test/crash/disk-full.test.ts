@@ -11,6 +11,7 @@ import { createPublisher } from '../../src/control/publisher.ts'
 import { requestCharge } from '../../src/control/request-charge.ts'
 import type { StoredModel } from '../../src/control/snapshot-builder.ts'
 import { clientAddressReader } from '../../src/gateway/client-address.ts'
+import { Idempotency } from '../../src/gateway/idempotency.ts'
 import { listen } from '../../src/gateway/listener.ts'
 import { Pipeline } from '../../src/gateway/pipeline.ts'
 import { Books } from '../../src/ledger/books.ts'
@@ -179,6 +180,11 @@ async function serve(path: string, pagesMax: number) {
       overrunDollars: () => 0,
     }),
     keyHasher,
+    idempotency: new Idempotency({
+      find: keyHash => store.storedAnswer(keyHash),
+      keepMs: 60_000,
+      answerBytesMax: 100_000,
+    }),
     newId,
     cacheSaltOf: orgId => orgId,
     limits: { firstByteTimeoutMs: 60_000, requestDeadlineMs: 60_000, keepAliveMs: 60_000 },

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { KeyHasher } from '../../src/admission/key-hasher.ts'
+import { Idempotency } from '../../src/gateway/idempotency.ts'
 import { Pipeline } from '../../src/gateway/pipeline.ts'
 import { API_KEY_BODY_LENGTH, API_KEY_PREFIX, apiKeyChecksum } from '../../src/inference/api-key-format.ts'
 import type { ApiKey, Model, Org } from '../../src/inference/snapshot.ts'
@@ -91,6 +92,7 @@ test('200 concurrent streams spend a cap nearly whole, and never more', async t 
   }
   const pipeline = new Pipeline({
     ...{ books, journal, upstreams, clock, keyHasher, telemetry: SILENT, snapshot: () => snapshot },
+    idempotency: new Idempotency({ find: async () => null, keepMs: 0, answerBytesMax: 0 }),
     newId: prefix => `${prefix}${rng.next32()}`,
     cacheSaltOf: orgId => orgId,
     limits: { firstByteTimeoutMs: 60_000, requestDeadlineMs: 600_000, keepAliveMs: 15_000 },

@@ -1,85 +1,204 @@
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
+import { type TestContext, test } from 'node:test'
+import { Idempotency, type IdempotencyOptions, type Once } from '../../src/gateway/idempotency.ts'
+import type { Price } from '../../src/inference/snapshot.ts'
 import { Books, type Hold, type HoldOutcome, type HoldRefusal, type HoldRequest } from '../../src/ledger/books.ts'
 import type { Journal, Settlement } from '../../src/ledger/journal.ts'
+import { picodollarsToNanodollars } from '../../src/ledger/money.ts'
+import type { StoredAnswer } from '../../src/ledger/stored-answer.ts'
 import { runScenario, type Sabotage } from './scenario.ts'
+import type { World } from './world.ts'
 
 /** An auditor that never finds anything proves nothing. Each of these bugs has to be found within so many seeds. */
-const SEEDS_MAX = 40
+const SEEDS_MAX = 1000
 
-async function check(sabotage: Sabotage, finding: RegExp): Promise<void> {
+async function check(t: TestContext, sabotage: Sabotage, finding: RegExp): Promise<void> {
   for (let seed = 1; seed <= SEEDS_MAX; seed++) {
     const { violations } = await runScenario(seed, sabotage)
-    if (violations.some(violation => finding.test(violation))) return
+    const found = violations.find(violation => finding.test(violation))
+    if (found === undefined) continue
+    t.diagnostic(`found by seed ${seed}: ${found}`)
+    return
   }
   assert.fail(`no seed up to ${SEEDS_MAX} shows ${finding}`)
 }
 
 /** The journal, but with another `settle`. */
-function settling(settle: (journal: Journal, settlement: Settlement) => Promise<void>): Sabotage {
+function settling(
+  settle: (journal: Journal, settlement: Settlement, answer: StoredAnswer | undefined, world: World) => Promise<void>,
+): Sabotage {
   return {
-    journal: journal => ({
+    journal: (journal, world) => ({
       admitted: admission => journal.admitted(admission),
       voided: requestId => journal.voided(requestId),
-      settle: settlement => settle(journal, settlement),
+      settle: (settlement, answer) => settle(journal, settlement, answer, world),
     }),
   }
 }
 
-test('a settlement that is acknowledged before it is durable', () =>
+test('settled after told: an answer leaves before its charge is durable', t =>
   check(
-    settling(async (journal, settlement) => {
-      journal.settle(settlement).catch(() => undefined)
+    t,
+    settling(async (journal, settlement, answer) => {
+      journal.settle(settlement, answer).catch(() => undefined)
     }),
     /told to be complete before its charge was durable/,
   ))
 
-test('a settlement that is submitted twice', () =>
+test('a settlement that is submitted twice', t =>
   check(
-    settling((journal, settlement) => {
-      journal.settle(settlement).catch(() => undefined)
-      return journal.settle(settlement)
+    t,
+    settling((journal, settlement, answer) => {
+      journal.settle(settlement, answer).catch(() => undefined)
+      return journal.settle(settlement, answer)
     }),
     /settled twice/,
   ))
 
-test('a charge that is one nanodollar too high', () =>
+test('a charge that is one nanodollar too high', t =>
   check(
-    settling((journal, settlement) =>
-      journal.settle({ ...settlement, chargeNanodollars: settlement.chargeNanodollars + 1n }),
+    t,
+    settling((journal, settlement, answer) =>
+      journal.settle({ ...settlement, chargeNanodollars: settlement.chargeNanodollars + 1n }, answer),
     ),
     /is worth|owes nothing/,
   ))
 
-test('cached input at full price', () =>
+test('rounding per class: each class of tokens is rounded by itself', t =>
   check(
-    settling((journal, settlement) =>
-      journal.settle({ ...settlement, usage: { ...settlement.usage, cachedInputTokens: 0 } }),
+    t,
+    settling((journal, settlement, answer, world) => {
+      const { usage, overrunNanodollars } = settlement
+      const price = world.models.flatMap(({ prices }) => prices).find(({ id }) => id === settlement.priceId) as Price
+      const uncached = usage.inputTokens - usage.cachedInputTokens
+      const classes = [
+        BigInt(uncached) * price.inputPicodollars,
+        BigInt(usage.cachedInputTokens) * price.cachedInputPicodollars,
+        BigInt(usage.outputTokens) * price.outputPicodollars,
+        price.requestPicodollars,
+      ]
+      const rounded = classes.reduce((sum, picodollars) => sum + picodollarsToNanodollars(picodollars), 0n)
+      // What is free, or went beyond its hold, is left as it is: this bug is about rounding alone.
+      const priced = settlement.chargeNanodollars > 0n && overrunNanodollars === 0n
+      return journal.settle(priced ? { ...settlement, chargeNanodollars: rounded } : settlement, answer)
+    }),
+    /(completed|cancelled|timed_out|aborted|failed|exhausted) charges \d+ and 0 overrun, is worth/,
+  ))
+
+test('cached input at full price', t =>
+  check(
+    t,
+    settling((journal, settlement, answer) =>
+      journal.settle({ ...settlement, usage: { ...settlement.usage, cachedInputTokens: 0 } }, answer),
     ),
     /told \{/,
   ))
 
-test('a hold that is not given back', () => {
+test('hold not released', t => {
   class LeakingBooks extends Books {
     override void(): void {}
   }
-  return check({ books: LeakingBooks }, /never ended|holds are open|open hold/)
+  return check(t, { books: LeakingBooks }, /never ended|holds are open|open hold/)
 })
 
-test('a hold that ignores what others hold', () => {
+test('a hold that ignores what others hold', t => {
   class GenerousBooks extends Books {
     override hold(request: HoldRequest): HoldOutcome {
       return super.hold({ ...request, budgets: request.budgets.map(({ id }) => ({ id, limitNanodollars: null })) })
     }
   }
-  return check({ books: GenerousBooks }, /held of/)
+  return check(t, { books: GenerousBooks }, /held of/)
 })
 
-test('a hold that is not extended, though it says so', () => {
+test('extension not checked: a hold that is not extended, though it says so', t => {
   class LazyBooks extends Books {
     override extend(_hold: Hold, _byNanodollars: bigint): HoldRefusal | null {
       return null
     }
   }
-  return check({ books: LazyBooks }, /should have covered/)
+  return check(t, { books: LazyBooks }, /should have covered/)
+})
+
+test('a limit taken without its hold: the cap of a key counts what the credit refused', t => {
+  class CountingBooks extends Books {
+    override hold(request: HoldRequest): HoldOutcome {
+      const outcome = super.hold(request)
+      if (outcome.refusal?.reason !== 'credit' && outcome.refusal?.reason !== 'credit_held') return outcome
+      const { hold } = super.hold({ ...request, amountNanodollars: 0n })
+      for (const budget of hold?.budgets ?? []) budget.held += request.amountNanodollars
+      if (hold !== null) hold.state = 'voided'
+      return outcome
+    }
+  }
+  return check(t, { books: CountingBooks }, /key\d: \d+ held for nobody|key\d: .* held of/)
+})
+
+test('a limit taken without its hold: the key’s cap is, the org’s credit is not', t => {
+  class CreditlessBooks extends Books {
+    override hold(request: HoldRequest): HoldOutcome {
+      const outcome = super.hold(request)
+      if (outcome.hold !== null) outcome.hold.org.held -= outcome.hold.amountNanodollars
+      return outcome
+    }
+
+    override settle(hold: Hold, settlement: Settlement, answer?: StoredAnswer): Promise<void> {
+      hold.org.held += hold.amountNanodollars
+      return super.settle(hold, settlement, answer)
+    }
+
+    override void(hold: Hold): void {
+      if (hold.state === 'held') hold.org.held += hold.amountNanodollars
+      super.void(hold)
+    }
+  }
+  return check(t, { books: CreditlessBooks }, /org\d: \d+ charged and -?\d+ held of/)
+})
+
+test('an answer that is not stored with its charge', t =>
+  check(
+    t,
+    settling((journal, settlement) => journal.settle(settlement)),
+    /told to be stored, which is not so/,
+  ))
+
+test('an answer that is stored, although it is not the one of its request', t => {
+  let last: StoredAnswer | undefined
+  return check(
+    t,
+    settling((journal, settlement, answer) => {
+      const other = answer !== undefined && last !== undefined ? { ...last, keyHash: answer.keyHash } : answer
+      last = answer ?? last
+      return journal.settle(settlement, other)
+    }),
+    /stores the answer of/,
+  )
+})
+
+test('a stored answer that is not looked up', t => {
+  class ForgetfulIdempotency extends Idempotency {
+    constructor(options: IdempotencyOptions) {
+      super({ ...options, find: async () => null })
+    }
+  }
+  return check(t, { idempotency: ForgetfulIdempotency }, /runs, although the answer of \w+ is stored/)
+})
+
+test('a key that two requests can have at once', t => {
+  class SharedIdempotency extends Idempotency {
+    override async begin(...args: Parameters<Idempotency['begin']>): Promise<Once> {
+      const once = await super.begin(...args)
+      once.end()
+      return once
+    }
+  }
+  return check(t, { idempotency: SharedIdempotency }, /runs beside/)
+})
+
+test('an answer that is sent again for another body', t => {
+  class CarelessIdempotency extends Idempotency {
+    override begin(...[key, apiKeyId, protocol, , nowMs]: Parameters<Idempotency['begin']>): Promise<Once> {
+      return super.begin(key, apiKeyId, protocol, new Uint8Array(), nowMs)
+    }
+  }
+  return check(t, { idempotency: CarelessIdempotency }, /got the answer to another body/)
 })

@@ -9,7 +9,7 @@ export interface Asked {
   readonly protocol: Protocol
   readonly headers: IncomingHttpHeaders
   readonly body: Buffer
-  readonly facts: Omit<RequestFacts, 'id' | 'transcript' | 'gone'>
+  readonly facts: Omit<RequestFacts, 'id' | 'transcript' | 'gone' | 'once'>
 }
 
 /** A request out of the generator; one in twelve or so is wrong in some way. Prompts share the prefixes given. */

@@ -1,4 +1,5 @@
 import type { ClientPort } from '../../src/gateway/client-port.ts'
+import { Idempotency } from '../../src/gateway/idempotency.ts'
 import { Pipeline, type PipelineParts } from '../../src/gateway/pipeline.ts'
 import { Books } from '../../src/ledger/books.ts'
 import type { Journal } from '../../src/ledger/journal.ts'
@@ -29,10 +30,26 @@ const WALL_JUMPS_MS = [-86_400_000, -1000, 500, 3_600_000]
 /** What can happen to the server itself. */
 export const PROCESS_FAULTS = ['crash', 'drain', 'wall_clock_jump', 'slow_body'] as const
 
+/** When a client sends a request with its idempotency key again. */
+export const REPEAT_FAULTS = [
+  'repeats_at_once',
+  'repeats_after_lost_line',
+  'repeats_after_answer',
+  'repeats_after_error',
+  'repeats_with_other_body',
+] as const
+
+/** Most exchanges under one idempotency key. */
+const REPEATS_MAX = 4
+/** Later than this nothing is sent again, so that everything can end. */
+const REPEATS_UNTIL_MS = BUSY_MS + 10_000
+const KEEP_MS = 86_400_000
+
 /** A bug to plant, to see that the auditor finds it. */
 export interface Sabotage {
-  readonly journal?: (journal: Journal) => Journal
+  readonly journal?: (journal: Journal, world: World) => Journal
   readonly books?: typeof Books
+  readonly idempotency?: typeof Idempotency
 }
 
 /** What a run of one seed showed. */
@@ -42,8 +59,23 @@ export interface Outcome {
   /** Times that each fault was injected. */
   readonly faults: ReadonlyMap<string, number>
   readonly endings: ReadonlyMap<string, number>
+  /** Times that each line of the table of endings came up. */
+  readonly lines: ReadonlyMap<string, number>
   /** HTTP statuses that clients got; 0 for none. */
   readonly statuses: ReadonlyMap<number, number>
+}
+
+/** A request as it is sent under an idempotency key. */
+interface Sent {
+  readonly key: string
+  /** Exchanges before this one. */
+  readonly times: number
+  readonly body: Buffer
+}
+
+interface Exchange {
+  readonly client: SimulatedClient
+  readonly over: (cut: boolean) => void
 }
 
 /** One server process: everything of it dies in a crash. */
@@ -73,11 +105,14 @@ class Scenario {
   readonly #statuses = new Map<number, number>()
   readonly #newId: (prefix: string) => string
   /** Clients whose exchange is not over, by request. */
-  readonly #clients = new Map<string, SimulatedClient>()
+  readonly #clients = new Map<string, Exchange>()
   #process: Process
   #upstreamFaultRate: number
   #journalFailureRate: number
   #crashWhenWriting = false
+  readonly #answerBytesMax: number
+  readonly #repeats: Rng
+  #keys = 0
 
   constructor(seed: number, sabotage: Sabotage) {
     this.#seed = seed
@@ -95,6 +130,8 @@ class Scenario {
     )
     this.#upstreamFaultRate = this.#rng.pick([0, 0.1, 0.4])
     this.#journalFailureRate = this.#rng.pick([0, 0, 0.1])
+    this.#answerBytesMax = this.#rng.pick([3000, 1 << 20, 1 << 20])
+    this.#repeats = this.#rng.split('repeats')
     this.#process = this.#start()
   }
 
@@ -108,6 +145,7 @@ class Scenario {
     this.#upstreamFaultRate = 0
     this.#journalFailureRate = 0
     this.#disk.full = false
+    if (this.#disk.broken) this.#crash()
     await this.#clock.run(BUSY_MS + QUIET_MS, audit, found)
     if (!found()) {
       this.#auditor.quiet(this.#process.books)
@@ -118,6 +156,7 @@ class Scenario {
       violations: this.#auditor.violations,
       faults: this.#faults,
       endings: this.#auditor.endings,
+      lines: this.#auditor.lines,
       statuses: this.#statuses,
     }
   }
@@ -134,7 +173,7 @@ class Scenario {
     const prefixes = Array.from({ length: 3 }, (_, i) => `Prefix ${i}. `.repeat(requests.int(1, 60)))
     for (let i = 0; i < rng.int(20, 200); i++) {
       const asked = makeRequest(requests, this.#world, prefixes)
-      this.#clock.after(rng.int(0, BUSY_MS), () => this.#ask(asked, requests))
+      this.#clock.after(rng.int(0, BUSY_MS), () => this.#ask(asked, requests, this.#newKey(asked)))
     }
     // Half of the crashes hit a journal that is writing.
     if (rng.chance(0.4)) {
@@ -160,15 +199,59 @@ class Scenario {
         })
       })
     }
+    // Somebody restarts the server a while after its disk has failed.
+    if (rng.chance(0.1)) {
+      this.#at(rng, () => {
+        this.#disk.broken = true
+        this.#clock.after(rng.int(100, 3000), () => this.#disk.broken && this.#crash())
+      })
+    }
+  }
+
+  /** About a third of the requests come with a key of their own. */
+  #newKey(asked: Asked): Sent | null {
+    if (!this.#repeats.chance(0.35)) return null
+    const key = `key-${this.#keys++}`
+    const sent = { key, times: 0, body: asked.body }
+    if (this.#repeats.chance(0.15)) {
+      this.#count('repeats_at_once')
+      this.#clock.after(this.#repeats.int(0, 50), () => this.#ask(asked, this.#repeats, sent))
+    }
+    return sent
+  }
+
+  /** What a client does about a request whose exchange is over. */
+  #repeat(asked: Asked, sent: Sent, client: SimulatedClient, cut: boolean): void {
+    if (sent.times >= REPEATS_MAX || this.#clock.monotonicMs() > REPEATS_UNTIL_MS) return
+    const rng = this.#repeats
+    const { transcript, gone } = client
+    const reason =
+      cut || gone ? 'repeats_after_lost_line' : transcript.whole ? 'repeats_after_answer' : 'repeats_after_error'
+    if (!rng.chance(reason === 'repeats_after_lost_line' ? 0.8 : 0.3)) return
+    this.#count(reason)
+    let again = sent
+    if (rng.chance(0.1)) {
+      this.#count('repeats_with_other_body')
+      // The same request to those who read it, another to those who compare bytes.
+      again = { ...sent, body: Buffer.concat([sent.body, Buffer.from(' ')]) }
+    }
+    this.#clock.after(rng.int(0, 3000), () => this.#ask(asked, rng, again))
   }
 
   #at(rng: Rng, happens: () => void): void {
     this.#clock.after(rng.int(BUSY_MS / 10, BUSY_MS), happens)
   }
 
-  #ask(asked: Asked, rng: Rng): void {
+  #ask(asked: Asked, rng: Rng, sent: Sent | null): void {
     const id = this.#newId('req_')
-    const { facts, headers, body, protocol } = asked
+    const { facts, protocol } = asked
+    const body = sent?.body ?? asked.body
+    const headers = sent === null ? asked.headers : { ...asked.headers, 'idempotency-key': sent.key }
+    const once = sent === null ? null : { key: `${facts.keyId} ${sent.key}`, body: body.toString() }
+    const over = (cut: boolean) => {
+      this.#ended(id, client, cut)
+      if (sent !== null) this.#repeat(asked, { ...sent, times: sent.times + 1 }, client, cut)
+    }
     const transcript = new Transcript(facts.stream, facts.choices, () => this.#auditor.completing(id))
     const fault = rng.chance(0.3) ? rng.pick(CLIENT_FAULTS) : null
     if (fault !== null) this.#count(fault)
@@ -182,8 +265,8 @@ class Scenario {
     })
     // Structurally a `ClientPort`: the simulation may not import the gateway.
     const port: ClientPort = client
-    this.#clients.set(id, client)
-    this.#auditor.asked({ ...facts, id, transcript, gone: () => client.gone })
+    this.#clients.set(id, { client, over })
+    this.#auditor.asked({ ...facts, id, once, transcript, gone: () => client.gone })
     const process = this.#process
     const codec = protocol === 'openai-chat' ? OPENAI_CHAT : OPENAI_COMPLETIONS
     const served = process.pipeline.serve(codec, {
@@ -193,7 +276,7 @@ class Scenario {
       body: () => this.#body(body, process.clock, rng),
     })
     void served.then(() => {
-      if (this.#clients.delete(id)) this.#ended(id, client, false)
+      if (this.#clients.delete(id)) over(false)
     })
   }
 
@@ -215,11 +298,7 @@ class Scenario {
     this.#crashWhenWriting = false
     this.#process.kill()
     this.#process.journal.crash()
-    for (const [id, client] of this.#clients) {
-      client.cut()
-      this.#ended(id, client, true)
-    }
-    this.#clients.clear()
+    this.#cutAll()
     this.#auditor.crashed()
     this.#process = this.#start()
   }
@@ -236,27 +315,33 @@ class Scenario {
     this.#clock.after(100, () => {
       if (this.#process !== process) return
       process.kill()
-      for (const client of this.#clients.values()) client.cut()
-      for (const [id, client] of this.#clients) this.#ended(id, client, true)
-      this.#clients.clear()
+      this.#cutAll()
       this.#auditor.crashed()
       this.#process = this.#start()
     })
   }
 
+  #cutAll(): void {
+    const exchanges = [...this.#clients.values()]
+    this.#clients.clear()
+    for (const { client } of exchanges) client.cut()
+    for (const { over } of exchanges) over(true)
+  }
+
   #start(): Process {
+    this.#disk.broken = false
     const { clock, kill } = this.#clock.forProcess()
     const rng = this.#rng.split('process')
     const auditor = this.#auditor
     const watch: JournalWatch = {
       admitted: admission => auditor.admitted(admission),
       voided: requestId => auditor.voided(requestId),
-      submitted: settlement => {
-        auditor.submitted(settlement)
+      submitted: (settlement, answer) => {
+        auditor.submitted(settlement, answer)
         if (this.#crashWhenWriting) this.#clock.after(0, () => this.#crashWhenWriting && this.#crash())
-        this.#clients.get(settlement.requestId)?.settling()
+        this.#clients.get(settlement.requestId)?.client.settling()
       },
-      durable: settlement => auditor.durable(settlement),
+      durable: (settlement, answer) => auditor.durable(settlement, answer),
       answered: (settlement, kept) => auditor.answered(settlement, kept),
       fault: fault => this.#count(fault),
     }
@@ -269,7 +354,10 @@ class Scenario {
       writeMsMax,
       failureRate: () => this.#journalFailureRate,
     })
-    const books = new (this.#sabotage.books ?? Books)(this.#sabotage.journal?.(journal) ?? journal, this.#disk.state())
+    const books = new (this.#sabotage.books ?? Books)(
+      this.#sabotage.journal?.(journal, this.#world) ?? journal,
+      this.#disk.state(),
+    )
     const upstreams = new UpstreamSet(clock)
     for (const id of this.#world.upstreamIds) upstreams.add(this.#upstream(id, clock, this.#rng.split(id)))
     const parts: PipelineParts = {
@@ -280,6 +368,11 @@ class Scenario {
       clock,
       telemetry: SILENT,
       keyHasher: this.#world.keyHasher,
+      idempotency: new (this.#sabotage.idempotency ?? Idempotency)({
+        find: keyHash => journal.storedAnswer(keyHash),
+        keepMs: KEEP_MS,
+        answerBytesMax: this.#answerBytesMax,
+      }),
       newId: this.#newId,
       cacheSaltOf: orgId => orgId,
       limits: LIMITS,

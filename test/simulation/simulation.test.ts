@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { ENDING_LINES } from '../../src/simulation/ending-lines.ts'
 import { UPSTREAM_FAULTS } from '../../src/simulation/simulated-attempt.ts'
 import { CLIENT_FAULTS } from '../../src/simulation/simulated-client.ts'
 import { JOURNAL_FAULTS } from '../../src/simulation/simulated-journal.ts'
-import { type Outcome, PROCESS_FAULTS, runScenario } from './scenario.ts'
+import { type Outcome, PROCESS_FAULTS, REPEAT_FAULTS, runScenario } from './scenario.ts'
 
 /**
  * The production pipeline, admission, books, settlement, router and protocols on simulated time, with simulated clients,
@@ -19,19 +20,22 @@ const ENDINGS = ['completed', 'cancelled', 'timed_out', 'aborted', 'failed', 'ex
 test(`money is right in every ending, seeds ${FIRST} to ${FIRST + SEEDS - 1}`, async t => {
   const faults = new Map<string, number>()
   const endings = new Map<string, number>()
+  const lines = new Map<string, number>()
   const statuses = new Map<number, number>()
   for (let seed = FIRST; seed < FIRST + SEEDS; seed++) {
     const outcome = await runScenario(seed)
     if (outcome.violations.length > 0) assert.fail(failureText(seed, outcome))
     add(faults, outcome.faults)
     add(endings, outcome.endings)
+    add(lines, outcome.lines)
     add(statuses, outcome.statuses)
   }
-  t.diagnostic(`faults: ${listed(faults)}`)
+  for (const line of table('faults injected', faults)) t.diagnostic(line)
+  for (const line of table('lines of the table of endings', lines)) t.diagnostic(line)
   t.diagnostic(`endings: ${listed(endings)}`)
   t.diagnostic(`statuses (0: the client had gone): ${listed(statuses)}`)
   if (SEEDS < SEEDS_FOR_ALL_FAULTS) return
-  const missing = [...UPSTREAM_FAULTS, ...CLIENT_FAULTS, ...JOURNAL_FAULTS, ...PROCESS_FAULTS].filter(
+  const missing = [...UPSTREAM_FAULTS, ...CLIENT_FAULTS, ...JOURNAL_FAULTS, ...PROCESS_FAULTS, ...REPEAT_FAULTS].filter(
     fault => !faults.has(fault),
   )
   assert.deepEqual(missing, [], 'faults that no seed injected')
@@ -39,6 +43,11 @@ test(`money is right in every ending, seeds ${FIRST} to ${FIRST + SEEDS - 1}`, a
     ENDINGS.filter(ending => !endings.has(ending)),
     [],
     'endings that no request had',
+  )
+  assert.deepEqual(
+    ENDING_LINES.filter(line => !lines.has(line)),
+    [],
+    'lines of the table of endings that no request came to',
   )
 })
 
@@ -57,4 +66,10 @@ function add<Key>(sums: Map<Key, number>, counts: ReadonlyMap<Key, number>): voi
 
 function listed(counts: ReadonlyMap<string | number, number>): string {
   return [...counts].map(([name, count]) => `${name} ${count}`).join(', ')
+}
+
+function table(title: string, counts: ReadonlyMap<string, number>): string[] {
+  const total = [...counts.values()].reduce((sum, count) => sum + count, 0)
+  const rows = [...counts].sort(([one], [other]) => (one < other ? -1 : 1))
+  return [`${title}: ${total}`, ...rows.map(([name, count]) => `  ${name.padEnd(32)}${String(count).padStart(9)}`)]
 }
