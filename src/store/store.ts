@@ -9,6 +9,8 @@ import {
 } from '../ledger/journal.ts'
 import type { StoredDocument } from './control-writes.ts'
 import type { Batch } from './messages.ts'
+import { type Outbox, outboxOver } from './outbox.ts'
+import { type PaymentRecords, paymentRecordsOver } from './payment-events.ts'
 import type { UsageGroup, UsageSelection, UsageSum } from './reads.ts'
 import { type Cell, packAdmission, packSettlement } from './settlement-row.ts'
 import type { Verification } from './verify.ts'
@@ -72,6 +74,10 @@ export async function openStore<Model extends StoredDocument = StoredDocument>(
  * a batch leaves in the same turn of the event loop; under load it gathers for two milliseconds, at saturation for four.
  */
 export class Store<Model extends StoredDocument = StoredDocument> implements Journal {
+  /** Events on their way to endpoints. */
+  readonly outbox: Outbox
+  /** What a payment provider told. */
+  readonly payments: PaymentRecords
   readonly #path: string
   readonly #writer: WorkerLink
   #reader: Promise<WorkerLink> | null = null
@@ -90,6 +96,8 @@ export class Store<Model extends StoredDocument = StoredDocument> implements Jou
   constructor(path: string, writer: WorkerLink) {
     this.#path = path
     this.#writer = writer
+    this.outbox = outboxOver((method, ...args) => writer.call(method, ...args))
+    this.payments = paymentRecordsOver((method, ...args) => writer.call(method, ...args))
   }
 
   admitted(admission: Admission): void {

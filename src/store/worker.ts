@@ -5,6 +5,8 @@ import { ControlWrites } from './control-writes.ts'
 import type { Batch, FromWorker, ToWorker, WorkerFailure, WorkerSettings } from './messages.ts'
 import { Names } from './names.ts'
 import { openForReading, openForWriting } from './open-database.ts'
+import { outboxMethods } from './outbox.ts'
+import { paymentMethods } from './payment-events.ts'
 import {
   creditedTotal,
   interrupted,
@@ -50,6 +52,8 @@ function methodsOf(database: DatabaseSync, names: Names | null, writer: BatchWri
     removeModel: (modelId: never) => writes.removeModel(modelId),
     setPrice: (price: never) => writes.setPrice(price),
     closeMonths: (beforeMs: number, nowMs: number) => writer.closeMonths(beforeMs, nowMs),
+    ...outboxMethods(database),
+    ...paymentMethods(database),
   }
 }
 
