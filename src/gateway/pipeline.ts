@@ -9,6 +9,7 @@ import type { Model, Price, Snapshot } from '../inference/snapshot.ts'
 import type { Usage } from '../inference/usage.ts'
 import type { Books } from '../ledger/books.ts'
 import { type Ending, type Journal, JournalRefusal, type Settlement } from '../ledger/journal.ts'
+import type { Notifier } from '../ledger/notifier.ts'
 import type { ProtocolCodec } from '../protocols/protocol.ts'
 import { type Placement, place } from '../router/place.ts'
 import { type Charge, charge } from '../settlement/charge.ts'
@@ -33,6 +34,8 @@ export interface PipelineParts {
   readonly upstreams: UpstreamSet
   readonly clock: Clock
   readonly telemetry: Telemetry
+  /** Told of what happens to money; nobody is when there is none. */
+  readonly notifier?: Notifier
   readonly keyHasher: KeyHasher
   readonly newId: (prefix: string) => string
   /** Prompt-cache salt of an org. */
@@ -107,9 +110,10 @@ export class Pipeline {
     const { client, requestId } = incoming
     const { clock, telemetry } = this.#parts
     const receivedMs = clock.monotonicMs()
+    let caller: Caller | null = null
     try {
       const snapshot = this.#parts.snapshot()
-      const caller = authenticate(incoming.headers, snapshot, this.#parts.keyHasher, clock.nowMs())
+      caller = authenticate(incoming.headers, snapshot, this.#parts.keyHasher, clock.nowMs())
       this.#refuseWhileDraining()
       const request = codec.decode(await incoming.body(), requestId)
       // A body may take long to come; what had not begun when a drain began does not begin.
@@ -129,6 +133,7 @@ export class Pipeline {
     } catch (thrown) {
       const error = toApiError(thrown)
       telemetry.refused(error.code, requestId, thrown, incoming.from)
+      if (error.code === 'insufficient_balance' && caller !== null) this.#parts.notifier?.creditExhausted(caller.org.id)
       if (!client.headSent) sendError(client, error, requestId)
       else client.end()
     }
@@ -327,6 +332,7 @@ export class Pipeline {
       return
     }
     telemetry.settled(settlement)
+    if (owed.overrunNanodollars > 0n) this.#parts.notifier?.overrun(settlement)
     answer(run, served, ending, usage, owed, client, headers)
   }
 }

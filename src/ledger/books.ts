@@ -49,6 +49,9 @@ export interface BooksState {
   readonly spent: ReadonlyMap<string, bigint>
 }
 
+/** Told of an org's balance after each change of it; returns at once and never throws. */
+export type BalanceWatch = (orgId: string, balanceNanodollars: bigint) => void
+
 interface Counter {
   /** Credit for an org; settled charges for a budget. */
   settled: bigint
@@ -66,11 +69,13 @@ export class Books {
   readonly #journal: Journal
   readonly #orgs = new Map<string, Counter>()
   readonly #budgets = new Map<string, Counter>()
+  readonly #onBalance: BalanceWatch | undefined
   #openHolds = 0
   #overrunNanodollars = 0n
 
-  constructor(journal: Journal, state: BooksState) {
+  constructor(journal: Journal, state: BooksState, onBalance?: BalanceWatch) {
     this.#journal = journal
+    this.#onBalance = onBalance
     for (const [orgId, balance] of state.balances) this.#orgs.set(orgId, { settled: balance, held: 0n })
     for (const [budgetId, spent] of state.spent) this.#budgets.set(budgetId, { settled: spent, held: 0n })
   }
@@ -130,6 +135,7 @@ export class Books {
         hold.org.settled -= settlement.chargeNanodollars
         for (const budget of hold.budgets) budget.settled += settlement.chargeNanodollars
         this.#overrunNanodollars += settlement.overrunNanodollars
+        this.#onBalance?.(settlement.orgId, hold.org.settled)
       },
       failure => {
         this.#close(hold, 'voided')
@@ -147,7 +153,9 @@ export class Books {
 
   /** Adds credit that the journal already made durable. */
   credit(orgId: string, nanodollars: bigint): void {
-    this.#org(orgId).settled += nanodollars
+    const org = this.#org(orgId)
+    org.settled += nanodollars
+    this.#onBalance?.(orgId, org.settled)
   }
 
   /** An org's credit. */

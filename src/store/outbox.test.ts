@@ -100,7 +100,10 @@ test('the outbox is bounded in what waits, what is kept, and how long an event i
     const many = Array.from({ length: PENDING_MAX + 2 }, (_, i) => delivery(`m${i}`))
     assert.equal(await outbox.add([...many, delivery('other', B)]), 2)
     assert.deepEqual([...(await outbox.pending()).values()], [PENDING_MAX, 1])
-    await assert.rejects(outbox.add([delivery('long', A, { body: 'x'.repeat(16 * 1024 + 1) })]), /more than 16384 bytes/)
+    await assert.rejects(
+      outbox.add([delivery('long', A, { body: 'x'.repeat(16 * 1024 + 1) })]),
+      /more than 16384 bytes/,
+    )
     await Promise.all(Array.from({ length: KEPT_MAX + 5 }, (_, i) => outbox.tried(i + 1, DONE)))
     const kept = await outbox.list({ state: 'delivered', limit: KEPT_MAX * 2 })
     assert.deepEqual([kept.length, kept.at(-1)?.seq], [KEPT_MAX, 6])

@@ -1,0 +1,40 @@
+import type { Settlement } from './journal.ts'
+
+/** A budget of an org that has come to a threshold, or to its end. */
+export interface BudgetCrossing {
+  readonly orgId: string
+  /** Stable name of what is limited, such as `key:<id>`. */
+  readonly budgetId: string
+  /** `threshold`: so much is spent that somebody wanted to know; `exhausted`: requests are refused. */
+  readonly level: 'threshold' | 'exhausted'
+  readonly limitNanodollars: bigint
+  readonly spentNanodollars: bigint
+  /** The window that the budget counts in, milliseconds since 1970; null when it counts forever. */
+  readonly fromMs: number | null
+  readonly toMs: number | null
+}
+
+/** Credit that was paid for. */
+export interface PaymentReceived {
+  readonly orgId: string
+  /** The id of its transfer. */
+  readonly transferId: string
+  readonly amountNanodollars: bigint
+  /** Credited on top. */
+  readonly bonusNanodollars: bigint
+}
+
+/**
+ * Whoever is to be told of what happens to money. Every method returns at once and never throws: the data plane calls it in the
+ * middle of a request. What is told may come to people later, more than once, or, when too much of the same happens, summed up.
+ */
+export interface Notifier {
+  /** An org's balance fell below the amount that was to be watched. */
+  creditLow(orgId: string, balanceNanodollars: bigint, thresholdNanodollars: bigint): void
+  /** A request of an org was refused because its credit does not cover it, whatever else runs. */
+  creditExhausted(orgId: string): void
+  budgetCrossed(crossing: BudgetCrossing): void
+  /** An upstream did more than was held; call it only for settlements with an overrun. */
+  overrun(settlement: Settlement): void
+  paymentReceived(payment: PaymentReceived): void
+}
