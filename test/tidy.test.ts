@@ -46,11 +46,16 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   gateway: [...LEAVES, ...STAGES, 'config', 'telemetry'],
   engine: [...LEAVES, 'config', 'telemetry'],
   models: [...LEAVES, 'config'],
+  payments: [...LEAVES, 'config'],
+  webhooks: [...LEAVES, 'config'],
   store: LEAVES,
   control: [...LEAVES, 'config'],
   simulation: LEAVES,
   cli: [...LEAVES, 'config', 'control', 'models', 'compose.ts'],
-  'compose.ts': [...LEAVES, ...STAGES, 'config', 'telemetry', 'gateway', 'engine', 'models', 'store', 'control', 'cli'],
+  'compose.ts': [
+    ...[...LEAVES, ...STAGES, 'config', 'telemetry', 'gateway', 'engine', 'models', 'store', 'control', 'cli'],
+    ...['payments', 'webhooks'],
+  ],
   'main.ts': ['cli'],
 }
 
@@ -98,6 +103,12 @@ const BANNED: readonly { pattern: RegExp; where: RegExp; except?: RegExp; instea
     where: /^src\/(gateway|router|admission|settlement|ledger|engine)\/.*(?<!test)\.ts$/,
     except: /comment-only/,
     instead: 'a capability; names of providers stay in upstreams/dialects and protocols',
+  },
+  {
+    pattern: /stripe/i,
+    where: /^src\//,
+    except: /^src\/(payments\/stripe|config)\/|^src\/compose\.ts$/,
+    instead: 'payment and provider; who it is stays in its folder, beside its settings and the composition',
   },
   {
     pattern: /process\.exit\(/,
