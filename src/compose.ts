@@ -17,17 +17,23 @@ import { createPublisher, type Publisher } from './control/publisher.ts'
 import { requestCharge } from './control/request-charge.ts'
 import { modelsOf, type StoredModel } from './control/snapshot-builder.ts'
 import { createEngineUpstream, type EngineUpstream } from './engine/engine-upstream.ts'
+import { ApiError } from './errors.ts'
 import { clientAddressReader } from './gateway/client-address.ts'
 import { fetchListener } from './gateway/fetch-listener.ts'
 import { type ListenerSettings, listen } from './gateway/listener.ts'
 import { Pipeline } from './gateway/pipeline.ts'
 import type { Price, Snapshot, Target } from './inference/snapshot.ts'
-import { Books } from './ledger/books.ts'
+import { type BalanceWatch, Books } from './ledger/books.ts'
+import { LowBalance } from './ledger/low-balance.ts'
 import { formatDollars, parseDollars, parsePricePerMillion } from './ledger/money.ts'
+import type { Notifier } from './ledger/notifier.ts'
 import { type Catalogue, type CatalogueEntry, licenseText, loadCatalogue } from './models/catalogue.ts'
 import { ModelError } from './models/model-error.ts'
 import { modelFile, modelsFolder } from './models/model-files.ts'
 import { pullModel } from './models/pull.ts'
+import { PaymentRecorder } from './payments/payment-recorder.ts'
+import { PROVIDER } from './payments/stripe/read-event.ts'
+import { createStripePayments, type StripePayments } from './payments/stripe/stripe-payments.ts'
 import { PROTOCOLS } from './protocols/protocols.ts'
 import { priceAt } from './settlement/price-usage.ts'
 import { SYSTEM_CLOCK } from './std/clock.ts'
@@ -38,6 +44,8 @@ import { createPrettyLog } from './telemetry/pretty-log.ts'
 import { PrometheusTelemetry } from './telemetry/telemetry.ts'
 import { HttpUpstream } from './upstreams/http-upstream.ts'
 import { UpstreamSet } from './upstreams/upstream-set.ts'
+import { WebhookNotifier } from './webhooks/webhook-notifier.ts'
+import { Webhooks } from './webhooks/webhooks.ts'
 
 /** Id of the embedded engine among the upstreams. */
 const ENGINE_ID = 'engine'
@@ -117,6 +125,13 @@ export async function openOffline(config: Config): Promise<OfflineControl> {
       randomBytes,
       pepper,
       operatorToken: token,
+      payments: { list: page => store.payments.list(page) },
+      webhooks: new Webhooks({
+        settings: config.webhooks,
+        outbox: store.outbox,
+        clock: SYSTEM_CLOCK,
+        newId: createIdMaker(() => Date.now()),
+      }),
     })
     return {
       async send(request) {
@@ -172,16 +187,23 @@ export async function serve(config: Config, hooks: ServeHooks): Promise<RunningS
     )
 
     const { balances, spent } = await store.loadState()
-    const books = new Books(store, {
-      balances,
-      spent: new Map([...spent].map(([keyId, amount]) => [`key:${keyId}`, amount])),
+    const newId = createIdMaker(() => Date.now())
+    const webhooks = new Webhooks({ settings: config.webhooks, outbox: store.outbox, clock: SYSTEM_CLOCK, newId })
+    const notifier = new WebhookNotifier({
+      emit: (type, data) => webhooks.emit(type, data),
+      fundsOf: orgId => books.orgFunds(orgId),
+      nowMs: () => Date.now(),
     })
+    const books: Books = new Books(
+      store,
+      { balances, spent: new Map([...spent].map(([keyId, amount]) => [`key:${keyId}`, amount])) },
+      watchBalances(config, balances, notifier),
+    )
     const telemetry: PrometheusTelemetry = new PrometheusTelemetry(log, {
       running: () => pipeline.running,
       openHolds: () => books.openHolds,
       overrunDollars: () => Number(books.overrunNanodollars) / NANODOLLARS_PER_DOLLAR,
     })
-    const newId = createIdMaker(() => Date.now())
     const keyHasher = new KeyHasher(pepper)
     const salt = randomBytes(16).toString('hex')
     const pipeline = new Pipeline({
@@ -191,6 +213,7 @@ export async function serve(config: Config, hooks: ServeHooks): Promise<RunningS
       upstreams,
       clock: SYSTEM_CLOCK,
       telemetry,
+      notifier,
       keyHasher,
       newId,
       cacheSaltOf: orgId => `${salt}:${orgId}`,
@@ -205,6 +228,15 @@ export async function serve(config: Config, hooks: ServeHooks): Promise<RunningS
 
     undo.push(closeOldMonths(config, store, log))
 
+    webhooks.start({
+      env: process.env,
+      chance: Math.random,
+      onOutcome: (outcome, detail) => telemetry.webhook(outcome, detail),
+      onError: error => log.error({ err: error }, 'the outbox of webhooks failed'),
+    })
+    undo.push(() => webhooks.close())
+    const payments = await createPayments(config, { store, books, publisher, notifier, newId, log })
+
     const urls: string[] = []
     const control = createControlApp({
       store,
@@ -216,6 +248,8 @@ export async function serve(config: Config, hooks: ServeHooks): Promise<RunningS
       randomBytes,
       pepper,
       operatorToken: token,
+      payments: { checkout: payments?.checkout, list: page => store.payments.list(page) },
+      webhooks,
       onError: error => log.error({ err: error }, 'a mistake of the control plane'),
     })
     const controlListener = fetchListener(request => control.fetch(request))
@@ -229,6 +263,7 @@ export async function serve(config: Config, hooks: ServeHooks): Promise<RunningS
       nowMs: () => Date.now(),
       usageOf: (orgId, requestId) => requestCharge(store, orgId, requestId, pipeline.runningRequest(orgId, requestId)),
       control: controlListener,
+      paymentReceivers: new Map(payments === null ? [] : [[payments.provider, payments.receive]]),
       metrics: config.telemetry.metrics ? () => telemetry.exposition() : null,
       health: () => ({
         ok: pipeline.journalHealthy,
@@ -492,6 +527,64 @@ function offerFiles(engine: EngineUpstream, config: Config, targets: readonly Ta
           ? Math.min(entry.contextTokens, SLOT_TOKENS_AUTO)
           : config.engine.contextTokens,
     })
+  }
+}
+
+/** Tells of balances that fall below what the operator wants to know of. */
+function watchBalances(
+  config: Config,
+  balances: ReadonlyMap<string, bigint>,
+  notifier: Notifier,
+): BalanceWatch | undefined {
+  if (config.money.lowBalance === null) return undefined
+  const threshold = parseDollars(config.money.lowBalance)
+  const low = new LowBalance(threshold, balances, (orgId, balance) => notifier.creditLow(orgId, balance, threshold))
+  return (orgId, balance) => low.balanceIs(orgId, balance)
+}
+
+/** What sells credit; null when nothing is configured. */
+async function createPayments(
+  config: Config,
+  parts: {
+    readonly store: HeadraceStore
+    readonly books: Books
+    readonly publisher: Publisher
+    readonly notifier: Notifier
+    readonly newId: (prefix: string) => string
+    readonly log: Logger
+  },
+): Promise<(StripePayments & { readonly provider: string }) | null> {
+  const { stripe: settings } = config.payments
+  if (settings === null) return null
+  const { store, books, publisher, notifier, newId, log } = parts
+  const nowMs = () => Date.now()
+  const events = new PaymentRecorder({
+    addCredit: transfer => store.addCredit(transfer),
+    credit: (orgId, amount) => books.credit(orgId, amount),
+    isOrg: orgId => publisher.current().orgs.has(orgId),
+    record: event => store.payments.record(event),
+    notifier,
+    nowMs,
+    onOutcome({ id, type, kind, reason, orgId }) {
+      if (kind === 'credited') log.info({ id, type, org: orgId }, 'a payment was credited')
+      else log.warn({ id, type, org: orgId, reason }, 'an event of a payment was not booked')
+    },
+  })
+  const payments = await createStripePayments({ settings, env: process.env, events, newId, nowMs })
+  return {
+    provider: PROVIDER,
+    checkout: payments.checkout,
+    async receive(headers, body) {
+      try {
+        await payments.receive(headers, body)
+      } catch (error) {
+        if (error instanceof ApiError) throw error
+        log.error({ err: error }, 'an event of a payment could not be written down; it will be sent again')
+        throw new ApiError('settlement_unavailable', 'The event could not be written down. Send it again.', {
+          cause: error,
+        })
+      }
+    },
   }
 }
 

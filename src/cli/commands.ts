@@ -23,6 +23,11 @@ export const COMMANDS: readonly CommandEntry[] = [
   { name: 'keys', summary: 'create, list and revoke API keys', load: () => import('./keys.ts') },
   { name: 'credit', summary: 'add and show prepaid credit', load: () => import('./credit.ts') },
   { name: 'ledger', summary: 'check the books, show the transfers of a request', load: () => import('./ledger.ts') },
+  {
+    name: 'webhooks',
+    summary: 'endpoints that are told of events, and deliveries',
+    load: () => import('./webhooks.ts'),
+  },
   { name: 'doctor', summary: 'look for what is wrong with this machine and home', load: () => import('./doctor.ts') },
   { name: 'config', summary: 'show and check the configuration', load: () => import('./config.ts') },
   { name: 'version', summary: 'tell versions', load: () => import('./version.ts') },

@@ -10,10 +10,12 @@ import { ledgerRoutes } from './ledger.ts'
 import { modelRoutes } from './models.ts'
 import { secretsEqual } from './operator-token.ts'
 import { orgRoutes } from './orgs.ts'
+import { paymentRoutes } from './payments.ts'
 import type { ControlDeps } from './ports.ts'
 import { priceRoutes } from './prices.ts'
 import { statusRoutes } from './status.ts'
 import { usageRoutes } from './usage.ts'
+import { webhookRoutes } from './webhooks.ts'
 
 /** Where the control plane lives. */
 export const CONTROL_PATH = '/control/v1'
@@ -82,6 +84,8 @@ export function createControlApp(deps: ControlDeps): ControlPlane {
     usageRoutes,
     ledgerRoutes,
     interruptedRoutes,
+    paymentRoutes,
+    webhookRoutes,
   ]) {
     addRoutes(app, control)
   }
