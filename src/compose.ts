@@ -563,6 +563,7 @@ async function createPayments(
     credit: (orgId, amount) => books.credit(orgId, amount),
     isOrg: orgId => publisher.current().orgs.has(orgId),
     record: event => store.payments.record(event),
+    orgOf: paymentId => store.payments.orgOf(paymentId),
     notifier,
     nowMs,
     onOutcome({ id, type, kind, reason, orgId }) {

@@ -111,6 +111,11 @@ const BANNED: readonly { pattern: RegExp; where: RegExp; except?: RegExp; instea
     instead: 'payment and provider; who it is stays in its folder, beside its settings and the composition',
   },
   {
+    pattern: /^import (?!type\b).* from 'stripe'/,
+    where: /^src\//,
+    instead: 'import() where it is needed: it takes a tenth of a second and 40 MB to load',
+  },
+  {
     pattern: /process\.exit\(/,
     where: /^src\//,
     except: /^src\/(main\.ts|engine\/child\.ts|simulation\/sim-server\.ts)$/,

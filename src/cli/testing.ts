@@ -30,8 +30,8 @@ export interface Outcome {
 }
 
 /** The command line over a control plane in memory. */
-export async function createCli() {
-  const harness = await createHarness()
+export async function createCli(options: Parameters<typeof createHarness>[0] = {}) {
+  const harness = await createHarness(options)
   const signalListeners = new Set<(signal: NodeJS.Signals) => void>()
   let monotonicMs = 0
 

@@ -28,6 +28,8 @@ export interface PaymentRecorderParts {
   credit(orgId: string, nanodollars: bigint): void
   isOrg(orgId: string): boolean
   record(event: RecordedEvent): Promise<void>
+  /** Whose payment it was that was credited; null when none of this id was. */
+  orgOf(paymentId: string): Promise<string | null>
   readonly notifier: Notifier
   readonly nowMs: () => number
   /** Told of each event after it was recorded. */
@@ -51,17 +53,27 @@ export class PaymentRecorder implements PaymentEvents {
   }
 
   /** Refunds are recorded and not booked. */
-  refunded(refund: Refund): Promise<PaymentOutcome> {
-    return this.#record(refund, refund.totalCents, 'refunds are not booked by themselves: take the credit back by hand')
+  async refunded(refund: Refund): Promise<PaymentOutcome> {
+    return this.#record(
+      await this.#withOrg(refund),
+      refund.totalCents,
+      'refunds are not booked by themselves: take the credit back by hand',
+    )
   }
 
   /** Disputes are recorded and not booked. */
-  disputed(dispute: Dispute): Promise<PaymentOutcome> {
+  async disputed(dispute: Dispute): Promise<PaymentOutcome> {
     return this.#record(
-      dispute,
+      await this.#withOrg(dispute),
       dispute.amountCents,
       'disputes are not booked by themselves: look at it at the provider',
     )
+  }
+
+  /** An event says whose payment it is about, or the payment does. */
+  async #withOrg<Event extends Refund | Dispute>(event: Event): Promise<Event> {
+    if (event.orgId !== null || event.paymentId === null) return event
+    return { ...event, orgId: await this.#parts.orgOf(event.paymentId) }
   }
 
   #refusal({ paid, currency, orgId, amountCents }: Payment): string | null {

@@ -124,6 +124,7 @@ export const MIGRATIONS: readonly Migration[] = [
         payment TEXT, nanodollars INTEGER, at_ms INTEGER NOT NULL, received_ms INTEGER NOT NULL
       ) STRICT;
       CREATE INDEX payment_events_by_payment ON payment_events (payment) WHERE payment IS NOT NULL;
+      CREATE INDEX payment_events_of_nobody ON payment_events (seq) WHERE org IS NULL AND kind = 'ignored';
     `,
   },
 ]

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
+import { DatabaseSync } from 'node:sqlite'
 import { test } from 'node:test'
+import { migrate } from './open-database.ts'
 import { KEPT_MAX, type NewDelivery, PENDING_MAX } from './outbox.ts'
-import type { PaymentRecord } from './payment-events.ts'
+import { NOBODYS_MAX, type PaymentRecord, paymentMethods } from './payment-events.ts'
 import { openStore } from './store.ts'
 import { NOW_MS, withStore } from './testing.ts'
 
@@ -130,4 +132,23 @@ test('an event of a payment is on record once; one that was ignored can still be
     await payments.record(event('p:1', { amountNanodollars: null }))
     await payments.record(event('p:2', ignored))
     assert.deepEqual(await payments.list({ limit: 9 }), [event('p:2'), event('p:1', { amountNanodollars: null })])
+    assert.equal(await payments.orgOf('pi_1'), 'org_a')
+    assert.equal(await payments.orgOf('pi_2'), null)
   }))
+
+test('events that are of nobody here are forgotten after many later ones', () => {
+  const database = new DatabaseSync(':memory:')
+  migrate(database, ':memory:')
+  const { paymentRecord, paymentList } = paymentMethods(database)
+  const add = (id: string, orgId: string | null) =>
+    paymentRecord({
+      ...{ id, type: 'paid', kind: 'ignored', reason: 'why', orgId, paymentId: null },
+      ...{ amountNanodollars: null, atMs: NOW_MS, receivedMs: NOW_MS },
+    })
+  add('first of nobody', null)
+  add('first of an org', 'org_a')
+  for (let i = 0; i < NOBODYS_MAX; i++) add(`e${i}`, null)
+  const all = paymentList({ limit: NOBODYS_MAX * 2 })
+  assert.deepEqual([all.length, all.at(-1)?.id, all.at(-2)?.id], [NOBODYS_MAX + 1, 'first of an org', 'e0'])
+  database.close()
+})

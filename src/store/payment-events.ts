@@ -21,10 +21,18 @@ export interface PaymentRecord {
   readonly receivedMs: number
 }
 
+/**
+ * Events that were ignored and are nobody's here are forgotten after so many later ones: a provider's account may also serve another
+ * business, whose sales are not ours to keep.
+ */
+export const NOBODYS_MAX = 10_000
+
 /** What the rest of the program asks of the records of payments. */
 export interface PaymentRecords {
   /** Records an event once; one that was ignored may be recorded anew, when it came again and was not. On disk when it resolves. */
   record(event: PaymentRecord): Promise<void>
+  /** Whose payment it was that was credited; null when none of this id was. */
+  orgOf(paymentId: string): Promise<string | null>
   /** Newest first; `beforeId` is the last one of the page before. */
   list(page: { readonly limit: number; readonly beforeId?: string }): Promise<readonly PaymentRecord[]>
 }
@@ -33,7 +41,11 @@ type Call = <Result>(method: string, ...args: readonly unknown[]) => Promise<Res
 
 /** The records, kept by the store's worker, which `call` asks. */
 export function paymentRecordsOver(call: Call): PaymentRecords {
-  return { record: event => call('paymentRecord', event), list: page => call('paymentList', page) }
+  return {
+    record: event => call('paymentRecord', event),
+    orgOf: paymentId => call('paymentOrgOf', paymentId),
+    list: page => call('paymentList', page),
+  }
 }
 
 /** The worker's side: the methods that `paymentRecordsOver` calls. */
@@ -57,6 +69,20 @@ export function paymentMethods(database: DatabaseSync) {
           event.atMs,
           event.receivedMs,
         )
+      if (event.kind === 'ignored' && event.orgId === null) {
+        database
+          .prepare(
+            `DELETE FROM payment_events WHERE org IS NULL AND kind = 'ignored'
+             AND seq <= (SELECT max(seq) FROM payment_events) - ${NOBODYS_MAX}`,
+          )
+          .run()
+      }
+    },
+    paymentOrgOf: (paymentId: string) => {
+      const row = database
+        .prepare(`SELECT org FROM payment_events WHERE payment = ? AND kind = 'credited' LIMIT 1`)
+        .get(paymentId)
+      return (row?.org ?? null) as string | null
     },
     paymentList: ({ limit, beforeId }: { limit: number; beforeId?: string }) => {
       const statement = database.prepare(

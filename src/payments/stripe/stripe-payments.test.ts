@@ -53,6 +53,8 @@ async function createPayments(api?: Api) {
       async record(event) {
         records.push(event)
       },
+      orgOf: async paymentId =>
+        records.find(each => each.kind === 'credited' && each.paymentId === paymentId)?.orgId ?? null,
       notifier: { paymentReceived: payment => told.push(payment) } as Partial<Notifier> as Notifier,
       nowMs: () => NOW_MS,
       onOutcome: () => undefined,
@@ -193,6 +195,7 @@ test('the record of an event says whose money it was', async () => {
   )
   await receive(event('evt_3', 'charge.dispute.created', dispute()))
   await receive(event('evt_4', COMPLETED, paidSession({ currency: 'eur' })))
+  await receive(event('evt_5', 'charge.dispute.created', dispute({ payment_intent: 'pi_of_another_shop' })))
   const common = { paymentId: 'pi_1', atMs: NOW_MS, receivedMs: NOW_MS }
   assert.deepEqual(
     records.map(({ kind: _, reason: __, ...rest }) => rest),
@@ -203,10 +206,14 @@ test('the record of an event says whose money it was', async () => {
         ...common,
         id: 'stripe:evt_3',
         type: 'charge.dispute.created',
-        orgId: null,
+        orgId: 'org_a',
         amountNanodollars: 25_000_000_000n,
       },
       { ...common, id: 'stripe:evt_4', type: COMPLETED, orgId: 'org_a', amountNanodollars: null },
+      {
+        ...{ ...common, paymentId: 'pi_of_another_shop', id: 'stripe:evt_5', type: 'charge.dispute.created' },
+        ...{ orgId: null, amountNanodollars: 25_000_000_000n },
+      },
     ],
   )
 })
