@@ -248,16 +248,21 @@ test('after a failure the same event comes again with the same id, signed anew, 
 
 test('no answer in time is a failure', async () => {
   const receiver = await startReceiver()
-  const { webhooks, clock, outcomes } = start([receiver.url], { timeoutMs: 50 })
-  webhooks.emit('credit.low', LOW)
-  const { outcome, answer } = await outcomes.take()
+  const rows: Delivery[] = []
+  const before = start([receiver.url], { rows, timeoutMs: 50 })
+  before.webhooks.emit('credit.low', LOW)
+  const { outcome, answer, id } = await before.outcomes.take()
   assert.deepEqual([outcome, answer], ['retried', 'no answer within 50 ms'])
-  const first = await receiver.requests.take()
-  await clock.sleeps.take()
-  clock.pass(5_000)
-  const again = await receiver.answer(200)
-  assert.equal(again.headers['webhook-id'], first.headers['webhook-id'])
-  assert.equal((await outcomes.take()).outcome, 'delivered')
+  await before.webhooks.close()
+  // On a slow machine even a good answer would be too late for so short a time, so the next try is given more.
+  const next = start([receiver.url], { rows })
+  await next.clock.sleeps.take()
+  next.clock.pass(10_000)
+  let again = await receiver.answer(200)
+  const firstTry = String(Math.floor(before.clock.nowMs() / 1000))
+  if (again.headers['webhook-timestamp'] === firstTry) again = await receiver.answer(200)
+  assert.equal(again.headers['webhook-id'], id)
+  assert.equal((await next.outcomes.take()).outcome, 'delivered')
 })
 
 /** How one try that cannot succeed is told. */
