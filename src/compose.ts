@@ -19,6 +19,7 @@ import { createPublisher, type Publisher } from './control/publisher.ts'
 import { requestCharge } from './control/request-charge.ts'
 import { modelsOf, priceHistory, type StoredModel, type StoredTarget } from './control/snapshot-builder.ts'
 import { createEngineUpstream, type EngineUpstream } from './engine/engine-upstream.ts'
+import { ApiError } from './errors.ts'
 import { clientAddressReader } from './gateway/client-address.ts'
 import { fetchListener } from './gateway/fetch-listener.ts'
 import { Idempotency } from './gateway/idempotency.ts'
@@ -26,12 +27,18 @@ import { type ListenerSettings, listen } from './gateway/listener.ts'
 import { Pipeline } from './gateway/pipeline.ts'
 import type { Tariff } from './inference/price.ts'
 import type { Price, Snapshot, Target } from './inference/snapshot.ts'
-import { Books } from './ledger/books.ts'
+import { type BalanceWatch, Books, type LimitCrossing } from './ledger/books.ts'
+import { LowBalance } from './ledger/low-balance.ts'
 import { formatDollars, parseDollars } from './ledger/money.ts'
+import type { BudgetCrossing, Notifier } from './ledger/notifier.ts'
+import { pieceAt, sliceMs } from './ledger/window.ts'
 import { type Catalogue, type CatalogueEntry, licenseText, loadCatalogue } from './models/catalogue.ts'
 import { ModelError } from './models/model-error.ts'
 import { modelFile, modelsFolder } from './models/model-files.ts'
 import { pullModel } from './models/pull.ts'
+import { PaymentRecorder } from './payments/payment-recorder.ts'
+import { PROVIDER } from './payments/stripe/read-event.ts'
+import { createStripePayments, type StripePayments } from './payments/stripe/stripe-payments.ts'
 import { priceAt } from './pricing/calendar.ts'
 import { documentOfTariff, sameTariff } from './pricing/document.ts'
 import { overCost } from './pricing/margin.ts'
@@ -45,6 +52,8 @@ import { PrometheusTelemetry } from './telemetry/telemetry.ts'
 import { HttpUpstream } from './upstreams/http-upstream.ts'
 import { TokenCounter } from './upstreams/tokenizer/token-counter.ts'
 import { UpstreamSet } from './upstreams/upstream-set.ts'
+import { WebhookNotifier } from './webhooks/webhook-notifier.ts'
+import { Webhooks } from './webhooks/webhooks.ts'
 
 /** Id of the embedded engine among the upstreams. */
 const ENGINE_ID = 'engine'
@@ -130,6 +139,13 @@ export async function openOffline(config: Config): Promise<OfflineControl> {
       pepper,
       operatorToken: token,
       billing: config.billing,
+      payments: { list: page => store.payments.list(page) },
+      webhooks: new Webhooks({
+        settings: config.webhooks,
+        outbox: store.outbox,
+        clock: SYSTEM_CLOCK,
+        newId: createIdMaker(() => Date.now()),
+      }),
     })
     return {
       async send(request) {
@@ -192,10 +208,21 @@ export async function serve(config: Config, hooks: ServeHooks): Promise<RunningS
     )
 
     const { balances, spent, limits } = await store.loadState()
-    const books = new Books(store, {
-      balances,
-      spent: new Map([...spent].map(([keyId, amount]) => [`key:${keyId}`, amount])),
+    const newId = createIdMaker(() => Date.now())
+    const webhooks = new Webhooks({ settings: config.webhooks, outbox: store.outbox, clock: SYSTEM_CLOCK, newId })
+    const notifier = new WebhookNotifier({
+      emit: (type, data) => webhooks.emit(type, data),
+      fundsOf: orgId => books.orgFunds(orgId),
+      nowMs: () => Date.now(),
     })
+    const books: Books = new Books(
+      store,
+      { balances, spent: new Map([...spent].map(([keyId, amount]) => [`key:${keyId}`, amount])) },
+      {
+        onBalance: watchBalances(config, balances, notifier),
+        onCrossing: crossing => notifier.budgetCrossed(budgetCrossing(publisher.current(), crossing, Date.now())),
+      },
+    )
     seeder = new LimitSeeder(books, store, Date.now)
     await seeder.follow(limits)
     const telemetry: PrometheusTelemetry = new PrometheusTelemetry(log, {
@@ -203,7 +230,6 @@ export async function serve(config: Config, hooks: ServeHooks): Promise<RunningS
       openHolds: () => books.openHolds,
       overrunDollars: () => Number(books.overrunNanodollars) / NANODOLLARS_PER_DOLLAR,
     })
-    const newId = createIdMaker(() => Date.now())
     const keyHasher = new KeyHasher(pepper)
     const salt = randomBytes(16).toString('hex')
     const pipeline = new Pipeline({
@@ -213,6 +239,7 @@ export async function serve(config: Config, hooks: ServeHooks): Promise<RunningS
       upstreams,
       clock: SYSTEM_CLOCK,
       telemetry,
+      notifier,
       keyHasher,
       idempotency: new Idempotency({
         find: keyHash => store.storedAnswer(keyHash),
@@ -233,6 +260,15 @@ export async function serve(config: Config, hooks: ServeHooks): Promise<RunningS
     undo.push(closeOldMonths(config, store, log))
     undo.push(sweepAnswers(store, log))
 
+    webhooks.start({
+      env: process.env,
+      chance: Math.random,
+      onOutcome: (outcome, detail) => telemetry.webhook(outcome, detail),
+      onError: error => log.error({ err: error }, 'the outbox of webhooks failed'),
+    })
+    undo.push(() => webhooks.close())
+    const payments = await createPayments(config, { store, books, publisher, notifier, newId, log })
+
     const urls: string[] = []
     const control = createControlApp({
       store,
@@ -245,6 +281,8 @@ export async function serve(config: Config, hooks: ServeHooks): Promise<RunningS
       pepper,
       operatorToken: token,
       billing: config.billing,
+      payments: { checkout: payments?.checkout, list: page => store.payments.list(page) },
+      webhooks,
       onError: error => log.error({ err: error }, 'a mistake of the control plane'),
     })
     const controlListener = fetchListener(request => control.fetch(request))
@@ -258,6 +296,7 @@ export async function serve(config: Config, hooks: ServeHooks): Promise<RunningS
       nowMs: () => Date.now(),
       usageOf: (orgId, requestId) => requestCharge(store, orgId, requestId, pipeline.runningRequest(orgId, requestId)),
       control: controlListener,
+      paymentReceivers: new Map(payments === null ? [] : [[payments.provider, payments.receive]]),
       metrics: config.telemetry.metrics ? () => telemetry.exposition() : null,
       health: () => ({
         ok: pipeline.journalHealthy,
@@ -561,6 +600,77 @@ function offerFiles(engine: EngineUpstream, config: Config, targets: readonly Ta
           ? Math.min(entry.contextTokens, SLOT_TOKENS_AUTO)
           : config.engine.contextTokens,
     })
+  }
+}
+
+/** Tells of balances that fall below what the operator wants to know of. */
+function watchBalances(
+  config: Config,
+  balances: ReadonlyMap<string, bigint>,
+  notifier: Notifier,
+): BalanceWatch | undefined {
+  if (config.money.lowBalance === null) return undefined
+  const threshold = parseDollars(config.money.lowBalance)
+  const low = new LowBalance(threshold, balances, (orgId, balance) => notifier.creditLow(orgId, balance, threshold))
+  return (orgId, balance) => low.balanceIs(orgId, balance)
+}
+
+/** What sells credit; null when nothing is configured. */
+async function createPayments(
+  config: Config,
+  parts: {
+    readonly store: HeadraceStore
+    readonly books: Books
+    readonly publisher: Publisher
+    readonly notifier: Notifier
+    readonly newId: (prefix: string) => string
+    readonly log: Logger
+  },
+): Promise<(StripePayments & { readonly provider: string }) | null> {
+  const { stripe: settings } = config.payments
+  if (settings === null) return null
+  const { store, books, publisher, notifier, newId, log } = parts
+  const nowMs = () => Date.now()
+  const events = new PaymentRecorder({
+    addCredit: transfer => store.addCredit(transfer),
+    credit: (orgId, amount) => books.credit(orgId, amount),
+    isOrg: orgId => publisher.current().orgs.has(orgId),
+    record: event => store.payments.record(event),
+    orgOf: paymentId => store.payments.orgOf(paymentId),
+    notifier,
+    nowMs,
+    onOutcome({ id, type, kind, reason, orgId }) {
+      if (kind === 'credited') log.info({ id, type, org: orgId }, 'a payment was credited')
+      else log.warn({ id, type, org: orgId, reason }, 'an event of a payment was not booked')
+    },
+  })
+  const payments = await createStripePayments({ settings, env: process.env, events, newId, nowMs })
+  return {
+    provider: PROVIDER,
+    checkout: payments.checkout,
+    async receive(headers, body) {
+      try {
+        await payments.receive(headers, body)
+      } catch (error) {
+        if (error instanceof ApiError) throw error
+        log.error({ err: error }, 'an event of a payment could not be written down; it will be sent again')
+        throw new ApiError('settlement_unavailable', 'The event could not be written down. Send it again.', {
+          cause: error,
+        })
+      }
+    },
+  }
+}
+
+/** What is told of a limit: the books know its rule by the counter alone. */
+function budgetCrossing(snapshot: Snapshot, crossing: LimitCrossing, nowMs: number): BudgetCrossing {
+  const { limit, percent, refused, settled, held } = crossing
+  const { fromMs, toMs } = pieceAt(limit.window, nowMs)
+  const bounded = (atMs: number) => (Number.isFinite(atMs) && sliceMs(limit.window) === null ? atMs : null)
+  return {
+    orgId: snapshot.limits.get(limit.id.split(':', 1)[0] as string)?.orgId ?? null,
+    ...{ budgetId: limit.id, measure: limit.measure, percent, refused, amount: limit.amount, settled, held },
+    ...{ fromMs: bounded(fromMs), toMs: bounded(toMs) },
   }
 }
 

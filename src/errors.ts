@@ -15,6 +15,7 @@ interface ErrorRow {
 export const ERRORS = {
   invalid_request: row(400, 'invalid_request_error', false, 'Send whole HTTP/1.1 requests.'),
   invalid_json: row(400, 'invalid_request_error', false, 'Send one JSON object in UTF-8.'),
+  invalid_signature: row(400, 'invalid_request_error', false, 'Send the event unchanged, at once, signed with the secret that the server has.'),
   invalid_value: row(400, 'invalid_request_error', false, 'Correct the named parameter.'),
   missing_required_parameter: row(400, 'invalid_request_error', false, 'Add the named parameter.'),
   unsupported_parameter: row(400, 'invalid_request_error', false, 'Leave the named parameter out, or use a model that supports it.'),
@@ -44,6 +45,7 @@ export const ERRORS = {
   engine_overloaded: row(429, 'rate_limit_error', true, 'All slots and the queue are full; repeat after Retry-After.'),
   server_error: row(500, 'server_error', true, 'Report the x-request-id to the operator.'),
   upstream_error: row(502, 'server_error', true, 'The model server failed; repeat the request.'),
+  payment_provider_error: row(502, 'server_error', true, 'The provider of payments failed or refused; the message says why.'),
   model_price_missing: row(503, 'server_error', false, 'The operator has to set a price: headrace models price.'),
   model_unavailable: row(503, 'server_error', true, 'No place that can run the model is up; the message says why.'),
   settlement_unavailable: row(503, 'server_error', true, 'Charges cannot be written to disk; the operator has to free space.'),

@@ -45,6 +45,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     summary: 'prove on this machine that the books cannot go wrong',
     load: () => import('./prove.ts'),
   },
+  {
+    name: 'webhooks',
+    summary: 'endpoints that are told of events, and deliveries',
+    load: () => import('./webhooks.ts'),
+  },
   { name: 'doctor', summary: 'look for what is wrong with this machine and home', load: () => import('./doctor.ts') },
   { name: 'config', summary: 'show and check the configuration', load: () => import('./config.ts') },
   { name: 'version', summary: 'tell versions', load: () => import('./version.ts') },

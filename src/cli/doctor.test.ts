@@ -163,3 +163,16 @@ test('findings in text', () => {
     'ok      node  Node 26\nbroken  port  127.0.0.1:8080 is taken.\n              Choose another.\n\n1 thing is broken.\n',
   )
 })
+
+test('doctor: hosts of webhooks and of payments are named', async () => {
+  const file = `
+payments: {stripe: {secretKeyEnv: A, webhookSecretEnv: B, successUrl: "https://a.example/", cancelUrl: "https://a.example/"}}
+webhooks: [{url: "https://hooks.example/x?secret", secretEnv: C}]
+models: {default: null}
+`
+  const report = await doctor(() => {}, '--config /c.yaml', { noServer: true, files: { '/c.yaml': file } })
+  assert.deepEqual(
+    report.of('network').map(finding => finding.summary),
+    ['hooks.example: webhook: events of money', 'api.stripe.com: payments through stripe: to begin a checkout'],
+  )
+})

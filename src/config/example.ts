@@ -101,9 +101,9 @@ export function renderReference(): string {
     for (const [path, setting] of SETTINGS) {
       if (setting.path[0] === section) lines.push(row(path, setting.node, setting.env))
     }
-    if (section === 'upstreams') lines.push(...itemTables('upstreams[]', node.items ?? {}))
-    for (const [key, child] of Object.entries(node.properties ?? {})) {
-      if (child.items?.properties !== undefined) lines.push(...itemTables(`${section}.${key}[]`, child.items))
+    for (const [path, { path: steps, node: list }] of SETTINGS) {
+      if (steps[0] === section && list.items?.properties !== undefined)
+        lines.push(...itemTables(`${path}[]`, list.items))
     }
   }
   lines.push('', '## Environment', '', '| Variable | Meaning |', '| --- | --- |')

@@ -358,3 +358,52 @@ checkWarned(
   { flags: { host: '0.0.0.0', set: ['server.trustedProxies=10.0.0.1'] } },
   'default: server.allowedHosts is empty while server.host is 0.0.0.0: only clients that say a loopback name are answered; list the names that clients use',
 )
+
+const STRIPE =
+  '{secretKeyEnv: HEADRACE_SK, webhookSecretEnv: HEADRACE_WH, successUrl: "https://a.example/", cancelUrl: "https://a.example/"'
+
+check(
+  'money of packs keeps its digits, and secrets named by the file are no mistakes',
+  {
+    file: `payments: {stripe: ${STRIPE}, packs: [{id: a, dollars: 10.50, bonus: 1.10}]}}`,
+    env: { HEADRACE_SK: 'sk', HEADRACE_WH: 'wh' },
+  },
+  {
+    'payments.stripe.secretKeyEnv': 'HEADRACE_SK',
+    'payments.stripe.webhookSecretEnv': 'HEADRACE_WH',
+    'payments.stripe.successUrl': 'https://a.example/',
+    'payments.stripe.cancelUrl': 'https://a.example/',
+    'payments.stripe.packs': [{ id: 'a', dollars: '10.50', bonus: '1.10' }],
+    'payments.stripe.minDollars': '5.00',
+    'payments.stripe.maxDollars': '1000.00',
+  },
+)
+checkWarned('a secret that the file names', {
+  file: `payments: {stripe: ${STRIPE}}}\nwebhooks: [{url: "https://a.example/", secretEnv: HEADRACE_HOOK}]`,
+  env: { HEADRACE_SK: 'sk', HEADRACE_WH: 'wh', HEADRACE_HOOK: 'whsec_' },
+})
+checkWarned(
+  'events in clear',
+  { file: 'webhooks: [{url: "http://a.example/", secretEnv: X}]' },
+  `${FILE}:1: webhooks.0.url is plain http to an outside address: what orgs have and spend travels in clear; use https`,
+)
+checkRefused(
+  'a pack finer than a cent',
+  { file: `payments: {stripe: ${STRIPE}, packs: [{id: a, dollars: "10.005"}]}}` },
+  `${FILE}:1: payments.stripe.packs.0.dollars is "10.005"; allowed: a decimal such as "25.00", 0.50 to 999999.99, at most 2 places`,
+)
+checkRefused(
+  'payments and endpoints that contradict themselves',
+  {
+    file: `
+payments: {stripe: ${STRIPE}, packs: [{id: a, dollars: "1"}, {id: a, dollars: "2"}], minDollars: "9", maxDollars: "8"}}
+webhooks:
+  - {url: "http://10.0.0.1/", secretEnv: X}
+  - {url: "http://10.0.0.1/", secretEnv: X, allowPrivate: true}
+`,
+  },
+  `${FILE}:4: webhooks.0.url is "http://10.0.0.1/", an address inside this machine or network; if that is meant, set allowPrivate: true for this endpoint`,
+  `${FILE}:5: webhooks.1.url is "http://10.0.0.1/" a second time: join the events in one entry`,
+  `${FILE}:2: payments.stripe.packs.1.id is "a" a second time`,
+  `${FILE}:2: payments.stripe.minDollars is 9, above payments.stripe.maxDollars (8): no amount could be paid; lower it`,
+)

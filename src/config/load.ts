@@ -73,9 +73,7 @@ export function loadConfig(sources: ConfigSources): LoadedConfig {
   }
   if (issues.length > 0) throw new ConfigError(issues)
   const warnings = [
-    ...unknownVariables(sources.env, new Set(config.upstreams.map(upstream => upstream.apiKeyEnv ?? ''))).map(
-      unknownVariableText,
-    ),
+    ...unknownVariables(sources.env, secretVariables(config)).map(unknownVariableText),
     ...cautions(config).map(({ path, message }) => `${settingOrigin(layer, path)}: ${path} ${message}`),
   ]
   return { config, file, origins: layer.origins, warnings }
@@ -199,6 +197,16 @@ function originOf(layer: Layer, dotted: string): string {
     if (origin !== undefined) return origin
   }
   return 'default'
+}
+
+/** Variables whose names the configuration says, for secrets. */
+function secretVariables(config: Config): ReadonlySet<string> {
+  const { stripe } = config.payments
+  return new Set([
+    ...config.upstreams.map(upstream => upstream.apiKeyEnv ?? ''),
+    ...config.webhooks.map(webhook => webhook.secretEnv),
+    ...(stripe === null ? [] : [stripe.secretKeyEnv, stripe.webhookSecretEnv]),
+  ])
 }
 
 function valueAt(values: unknown, path: readonly PropertyKey[]): unknown {

@@ -1,3 +1,4 @@
+import { parseDollars } from '../ledger/money.ts'
 import { PriceFormatError } from '../pricing/document.ts'
 import { isInsideAddress } from '../std/egress.ts'
 import { ENGINE_UPSTREAM_ID } from './engine-upstream-id.ts'
@@ -93,6 +94,28 @@ export function contradictions(config: Config): Relation[] {
       )
     }
   }
+  const urls = new Set<string>()
+  for (const [index, { url, allowPrivate }] of config.webhooks.entries()) {
+    const path = `webhooks.${index}.url`
+    demand(!urls.has(url), path, `is ${JSON.stringify(url)} a second time: join the events in one entry`)
+    urls.add(url)
+    demand(
+      allowPrivate || !isPrivateHost(new URL(url).hostname),
+      path,
+      `is ${JSON.stringify(url)}, an address inside this machine or network; if that is meant, set allowPrivate: true for this endpoint`,
+    )
+  }
+  const shop = config.payments.stripe
+  if (shop !== null) {
+    const ids = shop.packs.map(pack => pack.id)
+    for (const [index, id] of ids.entries())
+      demand(ids.indexOf(id) === index, `payments.stripe.packs.${index}.id`, `is ${JSON.stringify(id)} a second time`)
+    demand(
+      parseDollars(shop.minDollars) <= parseDollars(shop.maxDollars),
+      'payments.stripe.minDollars',
+      `is ${shop.minDollars}, above payments.stripe.maxDollars (${shop.maxDollars}): no amount could be paid; lower it`,
+    )
+  }
   return found
 }
 
@@ -129,6 +152,15 @@ export function cautions(config: Config): Relation[] {
       found.push({
         path: `upstreams.${index}.baseUrl`,
         message: 'is plain http to an outside address: its API key and all prompts travel in clear; use https',
+      })
+    }
+  }
+  for (const [index, webhook] of config.webhooks.entries()) {
+    const url = new URL(webhook.url)
+    if (url.protocol === 'http:' && !isPrivateHost(url.hostname)) {
+      found.push({
+        path: `webhooks.${index}.url`,
+        message: 'is plain http to an outside address: what orgs have and spend travels in clear; use https',
       })
     }
   }

@@ -2,7 +2,9 @@ import { isIP } from 'node:net'
 import { z } from 'zod'
 import { parseDollars, parsePicodollars, parsePricePerMillion } from '../ledger/money.ts'
 import { parseRatio } from '../pricing/ratio.ts'
+import { payments } from './payments-schema.ts'
 import { priceSetting } from './price-setting.ts'
+import { webhooks } from './webhooks-schema.ts'
 
 /**
  * Every setting, declared once: the types, the checks, the environment names, `config.example.yaml` and
@@ -306,6 +308,17 @@ const money = z.strictObject({
         allowed: 'a decimal such as "5.00", 0 or more, at most 9 places',
       }),
     ),
+  lowBalance: z
+    .string()
+    .refine(value => succeeds(parseDollars)(value) && parseDollars(value) > 0n)
+    .nullable()
+    .default('1.00')
+    .meta(
+      about(
+        'An org whose balance falls below this is told of by the webhook event credit.low, once until it is above again; null: it is not.',
+        { unit: 'dollars', decimal: true, allowed: 'a decimal such as "1.00" above 0, at most 9 places, or null' },
+      ),
+    ),
   usageMonthsKept: z
     .union([z.literal('all'), z.int().min(1).max(1_200)])
     .default('all')
@@ -501,6 +514,8 @@ export const configSchema = z.strictObject({
     .meta(about('Other servers that speak the OpenAI protocol: vLLM, SGLang, providers.')),
   log: log.prefault({}).meta(about('The log, on standard error.')),
   telemetry: telemetry.prefault({}).meta(about('What can be measured from outside.')),
+  payments: payments.prefault({}).meta(about('How credit is bought.')),
+  webhooks,
 })
 
 /** Recursively read-only. */

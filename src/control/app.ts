@@ -11,6 +11,7 @@ import { limitRoutes } from './limits.ts'
 import { modelRoutes } from './models.ts'
 import { secretsEqual } from './operator-token.ts'
 import { orgRoutes } from './orgs.ts'
+import { paymentRoutes } from './payments.ts'
 import type { ControlDeps } from './ports.ts'
 import { priceListRoutes } from './price-list.ts'
 import { priceReplayRoutes } from './price-replay.ts'
@@ -19,6 +20,7 @@ import { projectRoutes } from './projects.ts'
 import { statementRoutes } from './statements.ts'
 import { statusRoutes } from './status.ts'
 import { usageRoutes } from './usage.ts'
+import { webhookRoutes } from './webhooks.ts'
 
 /** Where the control plane lives. */
 export const CONTROL_PATH = '/control/v1'
@@ -92,6 +94,8 @@ export function createControlApp(deps: ControlDeps): ControlPlane {
     usageRoutes,
     ledgerRoutes,
     interruptedRoutes,
+    paymentRoutes,
+    webhookRoutes,
   ]) {
     addRoutes(app, control)
   }

@@ -6,6 +6,7 @@ import type { VerifyBody } from './ledger.ts'
 import type { LimitBody, LimitChange, LimitCreate, LimitList } from './limits.ts'
 import type { ModelBody, ModelList, ModelPut } from './models.ts'
 import type { OrgBody, OrgChange, OrgCreate, OrgList } from './orgs.ts'
+import type { CheckoutBegin, CheckoutBody, PaymentList } from './payments.ts'
 import type { PriceImport, PriceImported } from './price-list.ts'
 import type { Replay, ReplayAsk } from './price-replay.ts'
 import type { PriceBody, PriceCreate, PriceList } from './prices.ts'
@@ -13,6 +14,7 @@ import type { ProjectBody, ProjectCreate, ProjectList } from './projects.ts'
 import type { StatementBody, TransferList, UsageHourList } from './statements.ts'
 import type { StatusBody } from './status.ts'
 import type { UsageList, UsageStory, UsageSummary } from './usage.ts'
+import type { DeliveryList, WebhookList, WebhookRetried, WebhookTested } from './webhooks.ts'
 
 /** The control plane answered with an error. */
 export class ControlError extends Error {
@@ -131,6 +133,14 @@ export function createControlClient(send: Send, operatorToken: string, origin = 
 
     verifyLedger: () => call<z.output<typeof VerifyBody>>('POST', '/ledger/verify'),
     listInterrupted: (query?: PageQuery) => get<z.output<typeof InterruptedList>>('/interrupted', query),
+    beginCheckout: (orgId: string, body: z.input<typeof CheckoutBegin>) =>
+      call<z.output<typeof CheckoutBody>>('POST', `${org(orgId)}/checkout`, body),
+    listPayments: (query?: PageQuery) => get<z.output<typeof PaymentList>>('/payments', query),
+    listWebhooks: () => get<z.output<typeof WebhookList>>('/webhooks'),
+    listDeliveries: (query?: PageQuery & { state?: 'pending' | 'delivered' | 'failed' }) =>
+      get<z.output<typeof DeliveryList>>('/webhooks/deliveries', query),
+    testWebhooks: (body: { url?: string }) => call<z.output<typeof WebhookTested>>('POST', '/webhooks/test', body),
+    retryWebhooks: (body: { id?: string }) => call<z.output<typeof WebhookRetried>>('POST', '/webhooks/retry', body),
     openapi: () => get<object>('/openapi.json'),
   }
 }

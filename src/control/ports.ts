@@ -157,11 +157,86 @@ export interface RuntimeStatus {
   readonly journal: { readonly healthy: boolean; readonly detail: string }
 }
 
+/** What somebody wants to pay: an amount or a pack. */
+export interface CheckoutWish {
+  readonly orgId: string
+  readonly amountNanodollars: bigint | null
+  readonly pack: string | null
+  /** Makes repeating harmless. */
+  readonly id: string | null
+}
+
+/** A page where it can be paid. */
+export interface CheckoutOffer {
+  readonly id: string
+  readonly url: string
+  readonly amountNanodollars: bigint
+  /** Credited on top. */
+  readonly bonusNanodollars: bigint
+  readonly expiresMs: number
+}
+
+/** What a provider of payments told, and what became of it. */
+export interface PaymentRecord {
+  readonly id: string
+  readonly type: string
+  readonly kind: string
+  readonly reason: string
+  readonly orgId: string | null
+  readonly paymentId: string | null
+  readonly amountNanodollars: bigint | null
+  readonly atMs: number
+}
+
+/** Payments, as the control plane sees them. */
+export interface PaymentsPort {
+  /** Begins a checkout; absent when none is configured, or no server runs. */
+  readonly checkout?: (wish: CheckoutWish) => Promise<CheckoutOffer>
+  /** Events, newest first; `beforeId` is the last one of the page before. */
+  list(page: { readonly limit: number; readonly beforeId?: string }): Promise<readonly PaymentRecord[]>
+}
+
+/** How an event on its way to an endpoint does. */
+export interface WebhookDelivery {
+  readonly seq: number
+  readonly id: string
+  readonly endpoint: string
+  readonly type: string
+  readonly body: string
+  readonly state: 'pending' | 'delivered' | 'failed'
+  readonly tries: number
+  readonly createdMs: number
+  readonly nextMs: number
+  readonly triedMs: number | null
+  readonly outcome: string
+}
+
+/** Outgoing webhooks, as the control plane sees them. */
+export interface WebhooksPort {
+  endpoints(): Promise<
+    readonly { readonly url: string; readonly events: readonly string[] | 'all'; readonly pending: number }[]
+  >
+  /** Newest first; `beforeSeq` is the last one of the page before. */
+  deliveries(selection: {
+    readonly state?: WebhookDelivery['state']
+    readonly beforeSeq?: number
+    readonly limit: number
+  }): Promise<readonly WebhookDelivery[]>
+  /** Sends a test event to the endpoint of this URL, or to all. */
+  test(url: string | null): Promise<{ readonly id: string; readonly urls: readonly string[] }>
+  /** Tries again what failed, one event or all; answers how many deliveries. */
+  retry(id: string | null): Promise<number>
+}
+
 /** What `createControlApp` is given. */
 export interface ControlDeps {
   readonly store: ControlStore
   /** Absent when no server runs; then nothing is held, and the store's sums are the truth. */
   readonly books?: LiveBooks
+  /** Absent in tests of the rest. */
+  readonly payments?: PaymentsPort
+  /** Absent in tests of the rest. */
+  readonly webhooks?: WebhooksPort
   /** The snapshot in force. */
   snapshot(): Snapshot
   /** Rebuilds the snapshot from the store and swaps it in. */

@@ -6,7 +6,7 @@ import type { BillingDetails } from '../statements/invoice.ts'
 import { createControlApp } from './app.ts'
 import { createControlClient } from './client.ts'
 import { FakeStore } from './fake-store.ts'
-import type { ControlDeps, ControlStore, RuntimeStatus } from './ports.ts'
+import type { ControlDeps, ControlStore, PaymentsPort, RuntimeStatus, WebhooksPort } from './ports.ts'
 import { createPublisher } from './publisher.ts'
 
 export const NOW_MS = Date.UTC(2026, 0, 31, 12)
@@ -17,7 +17,13 @@ const JOURNAL: Journal = { admitted() {}, voided() {}, async settle() {} }
 
 /** A control plane over a store in memory, with books as a running server has them. */
 export async function createHarness(
-  options: { offline?: boolean; store?: ControlStore; billing?: BillingDetails } = {},
+  options: {
+    offline?: boolean
+    store?: ControlStore
+    billing?: BillingDetails
+    payments?: PaymentsPort
+    webhooks?: WebhooksPort
+  } = {},
 ) {
   const fake = new FakeStore()
   const store: ControlStore = options.store ?? fake
@@ -48,6 +54,8 @@ export async function createHarness(
   const deps: ControlDeps = {
     store,
     books: options.offline === true ? undefined : books,
+    payments: options.payments,
+    webhooks: options.webhooks,
     snapshot: publisher.current,
     publish: publisher.publish,
     status: () => (options.offline === true ? { ...status, listening: [], upstreams: [] } : status),

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { connect } from 'node:net'
 import { test } from 'node:test'
+import { ApiError } from '../errors.ts'
 import { type ListenerParts, listen } from './listener.ts'
 
 /** A listener of which only the edge is used, and what it says to bytes of all kinds. */
@@ -14,6 +15,14 @@ async function check(cases: readonly (readonly [sent: string, status: number, co
       response.writeHead(401)
       response.end('{"error":{"code":"from_control"}}')
     },
+    paymentReceivers: new Map([
+      [
+        'acme',
+        async (headers: Record<string, string>, body: Uint8Array) => {
+          if (headers.sign !== String(body.length)) throw new ApiError('invalid_signature', 'not signed')
+        },
+      ],
+    ]),
     settings: {
       ...{ host: '127.0.0.1', port: 0, tls: null, allowedHosts: [], corsOrigins: [], clientAddress: () => '' },
       ...{ bodyBytesMax: 1000, headerBytesMax: 2048, connectionsMax: 10, requestTimeoutMs: 60_000 },
@@ -24,8 +33,9 @@ async function check(cases: readonly (readonly [sent: string, status: number, co
       const answer = await exchange(listener.address.port, sent)
       assert.match(answer, new RegExp(`^HTTP/1.1 ${status} `), sent.slice(0, 40))
       assert.match(answer, /^x-request-id: req_1\r$/im, sent.slice(0, 40))
-      const body = answer.slice(answer.indexOf('{'), answer.lastIndexOf('}') + 1)
-      assert.equal(JSON.parse(body).error.code, code, sent.slice(0, 40))
+      const body = JSON.parse(answer.slice(answer.indexOf('{'), answer.lastIndexOf('}') + 1))
+      if (status === 200) assert.deepEqual(body, { [code]: true }, sent.slice(0, 40))
+      else assert.equal(body.error.code, code, sent.slice(0, 40))
     }
   } finally {
     await listener.close(0)
@@ -52,4 +62,17 @@ test('every answer has an id and an error in JSON, also to what is no request', 
     ['GET /nowhere HTTP/1.1\r\nHost: localhost\r\n\r\n', 404, 'not_found'],
     ['GET /v1/models HTTP/1.1\r\nHost: evil.example\r\n\r\n', 403, 'forbidden_host'],
     ['GET /control/v1/orgs HTTP/1.1\r\nHost: localhost\r\n\r\n', 401, 'from_control'],
+  ]))
+
+/** An event of a payment as it is sent. */
+const paymentEvent = (path: string, body: string, headers = '') =>
+  `POST ${path} HTTP/1.1\r\nHost: localhost\r\n${headers}Content-Length: ${body.length}\r\n\r\n${body}`
+
+test('events of payments reach the provider that they name, whole or not at all', () =>
+  check([
+    [paymentEvent('/webhooks/acme', '{}', 'Sign: 2\r\n'), 200, 'received'],
+    [paymentEvent('/webhooks/acme', '{ }', 'Sign: 2\r\n'), 400, 'invalid_signature'],
+    [paymentEvent('/webhooks/other', '{}'), 404, 'not_found'],
+    [paymentEvent('/webhooks/acme', 'x'.repeat(256 * 1024 + 1)), 413, 'request_too_large'],
+    ['GET /webhooks/acme HTTP/1.1\r\nHost: localhost\r\n\r\n', 405, 'method_not_allowed'],
   ]))

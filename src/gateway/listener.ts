@@ -1,5 +1,6 @@
 import {
   createServer,
+  type IncomingHttpHeaders,
   type IncomingMessage,
   type OutgoingHttpHeaders,
   type RequestListener,
@@ -28,6 +29,9 @@ import { methodsOf, type Route, routeOf } from './routes.ts'
 /** What one request of an org was charged, for `GET /v1/usage/{request}`; JSON-ready. */
 export type UsageReader = (orgId: string, requestId: string) => Promise<object | undefined>
 
+/** Takes an event from a provider of payments, once it is sure of the sender; rejects with what to answer. */
+export type PaymentReceiver = (headers: IncomingHttpHeaders, body: Uint8Array) => Promise<void>
+
 /** What the listener answers with. */
 export interface ListenerParts {
   readonly pipeline: Pipeline
@@ -39,6 +43,8 @@ export interface ListenerParts {
   readonly usageOf: UsageReader
   /** The control plane, for paths under `/control/v1`. */
   readonly control: RequestListener
+  /** By the name in the path under `/webhooks/`; those that are configured. */
+  readonly paymentReceivers?: ReadonlyMap<string, PaymentReceiver>
   /** Prometheus text, or null when metrics are off. */
   readonly metrics: (() => Promise<{ contentType: string; body: string }>) | null
   /** JSON of `GET /health`, and whether all is well. */
@@ -69,6 +75,8 @@ export interface Listener {
 }
 
 const KEEP_ALIVE_IDLE_MS = 75_000
+/** Events of payments are a few kilobytes. */
+const PAYMENT_EVENT_BYTES_MAX = 256 * 1024
 /** Browsers may read these of an answer from another origin. */
 const EXPOSED_HEADERS =
   'x-request-id, x-headrace-upstream, x-headrace-route, x-headrace-attempts, x-headrace-model, x-headrace-cost, x-headrace-ending, x-headrace-idempotency, idempotent-replayed, retry-after, retry-after-ms, x-should-retry'
@@ -206,6 +214,13 @@ async function answerRead(
       response.writeHead(200, { 'content-type': contentType, 'x-request-id': requestId })
       response.end(body)
       return
+    }
+    case 'payment-event': {
+      const receive = parts.paymentReceivers?.get(route.provider)
+      if (receive === undefined)
+        throw new ApiError('not_found', `Payments through ${JSON.stringify(route.provider)} are not configured here.`)
+      await receive(request.headers, await readBody(request, PAYMENT_EVENT_BYTES_MAX))
+      return sendJson(response, 200, { received: true }, requestId)
     }
   }
   const snapshot = parts.snapshot()

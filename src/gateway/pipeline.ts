@@ -14,6 +14,7 @@ import type { Model, Snapshot, Target } from '../inference/snapshot.ts'
 import type { Usage } from '../inference/usage.ts'
 import type { Books } from '../ledger/books.ts'
 import { type Ending, type Journal, JournalRefusal, type Settlement } from '../ledger/journal.ts'
+import type { Notifier } from '../ledger/notifier.ts'
 import type { StoredAnswer } from '../ledger/stored-answer.ts'
 import { chargedTier } from '../pricing/ceiling.ts'
 import type { ProtocolCodec } from '../protocols/protocol.ts'
@@ -40,6 +41,8 @@ export interface PipelineParts {
   readonly upstreams: UpstreamSet
   readonly clock: Clock
   readonly telemetry: Telemetry
+  /** Told of what happens to money; nobody is when there is none. */
+  readonly notifier?: Notifier
   readonly keyHasher: KeyHasher
   readonly idempotency: Idempotency
   readonly newId: (prefix: string) => string
@@ -116,9 +119,10 @@ export class Pipeline {
     const { clock, telemetry } = this.#parts
     const receivedMs = clock.monotonicMs()
     let once: Once | null = null
+    let caller: Caller | null = null
     try {
       const snapshot = this.#parts.snapshot()
-      const caller = authenticate(incoming.headers, snapshot, this.#parts.keyHasher, clock.nowMs())
+      caller = authenticate(incoming.headers, snapshot, this.#parts.keyHasher, clock.nowMs())
       this.#refuseWhileDraining()
       const body = await incoming.body()
       const idempotencyKey = incoming.headers['idempotency-key']
@@ -148,6 +152,7 @@ export class Pipeline {
     } catch (thrown) {
       const error = toApiError(thrown)
       telemetry.refused(error.code, requestId, thrown, incoming.from)
+      if (error.code === 'insufficient_balance' && caller !== null) this.#parts.notifier?.creditExhausted(caller.org.id)
       if (!client.headSent) sendError(client, error, requestId)
       else client.end()
     } finally {
@@ -365,6 +370,7 @@ export class Pipeline {
       return
     }
     telemetry.settled(settlement)
+    if (owed.overrunNanodollars > 0n) this.#parts.notifier?.overrun(settlement)
     if (whole === null) {
       answerError(run, endingError(ending, served, run), client, headers)
       return

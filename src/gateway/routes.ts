@@ -8,11 +8,12 @@ export type Route =
   | { readonly kind: 'usage'; readonly requestId: string }
   | { readonly kind: 'health' }
   | { readonly kind: 'metrics' }
+  | { readonly kind: 'payment-event'; readonly provider: string }
   | { readonly kind: 'control' }
 
 /** The methods a route answers. */
 export function methodsOf(route: Route): readonly string[] {
-  return route.kind === 'generate' ? ['POST'] : ['GET', 'HEAD']
+  return route.kind === 'generate' || route.kind === 'payment-event' ? ['POST'] : ['GET', 'HEAD']
 }
 
 const GENERATE: Record<string, Protocol> = {
@@ -23,6 +24,9 @@ const GENERATE: Record<string, Protocol> = {
 /** Same handlers under the paths that OpenAI's and DeepInfra's clients use as their base. */
 const BASES = ['/v1/openai', '/v1']
 
+/** Where providers of payments send events, each under its name. */
+const PAYMENT_EVENTS = '/webhooks/'
+
 /**
  * Finds the route of a request's path, without its query. Trailing slashes are forgiven. A model's id may hold slashes, raw
  * or as `%2F`.
@@ -32,6 +36,10 @@ export function routeOf(path: string): Route | undefined {
   if (clean === '/health') return { kind: 'health' }
   if (clean === '/metrics') return { kind: 'metrics' }
   if (clean === '/control/v1' || clean.startsWith('/control/v1/')) return { kind: 'control' }
+  if (clean.startsWith(PAYMENT_EVENTS)) {
+    const provider = clean.slice(PAYMENT_EVENTS.length)
+    return /^[a-z]+$/.test(provider) ? { kind: 'payment-event', provider } : undefined
+  }
   for (const base of BASES) {
     if (!clean.startsWith(base)) continue
     const route = routeUnder(clean.slice(base.length))

@@ -80,6 +80,15 @@ export interface BooksState {
   readonly spent: ReadonlyMap<string, bigint>
 }
 
+/** Told of an org's balance after each change of it; returns at once and never throws. */
+export type BalanceWatch = (orgId: string, balanceNanodollars: bigint) => void
+
+/** Who is told of what happens in the books. Both are called in the middle of a request: they return at once and never throw. */
+export interface BooksWatch {
+  readonly onBalance?: BalanceWatch | undefined
+  readonly onCrossing?: (crossing: LimitCrossing) => void
+}
+
 interface Counter {
   /** Credit for an org; settled charges for a budget. */
   settled: bigint
@@ -98,13 +107,13 @@ export class Books {
   readonly #orgs = new Map<string, Counter>()
   readonly #budgets = new Map<string, Counter>()
   readonly #counters = new Map<string, LimitCounter>()
-  readonly #onCrossing: (crossing: LimitCrossing) => void
+  readonly #watch: BooksWatch
   #openHolds = 0
   #overrunNanodollars = 0n
 
-  constructor(journal: Journal, state: BooksState, onCrossing: (crossing: LimitCrossing) => void = () => undefined) {
+  constructor(journal: Journal, state: BooksState, watch: BooksWatch = {}) {
     this.#journal = journal
-    this.#onCrossing = onCrossing
+    this.#watch = watch
     for (const [orgId, balance] of state.balances) this.#orgs.set(orgId, { settled: balance, held: 0n })
     for (const [budgetId, spent] of state.spent) this.#budgets.set(budgetId, { settled: spent, held: 0n })
   }
@@ -173,6 +182,7 @@ export class Books {
         hold.org.settled -= settlement.chargeNanodollars
         for (const budget of hold.budgets) budget.settled += settlement.chargeNanodollars
         this.#overrunNanodollars += settlement.overrunNanodollars
+        this.#watch.onBalance?.(settlement.orgId, hold.org.settled)
       },
       failure => {
         this.#close(hold, 'voided')
@@ -190,7 +200,9 @@ export class Books {
 
   /** Adds credit that the journal already made durable. */
   credit(orgId: string, nanodollars: bigint): void {
-    this.#org(orgId).settled += nanodollars
+    const org = this.#org(orgId)
+    org.settled += nanodollars
+    this.#watch.onBalance?.(orgId, org.settled)
   }
 
   /** An org's credit. */
@@ -255,7 +267,7 @@ export class Books {
       const refusal = refusedUnder(limit, counter, piece, held, limited.atMs)
       if (refusal !== null) {
         const { settled, held: running } = counter
-        this.#onCrossing({ limit, percent: 100, refused: true, settled, held: running })
+        this.#watch.onCrossing?.({ limit, percent: 100, refused: true, settled, held: running })
         return refusal
       }
       lines.push({ limit, counter, piece, held })
@@ -277,7 +289,7 @@ export class Books {
       counter.add(piece, settlement === undefined ? 0n : settledUnder(limit.measure, settlement), -held)
       const percent = counter.crossed(limit)
       if (percent !== null) {
-        this.#onCrossing({ limit, percent, refused: false, settled: counter.settled, held: counter.held })
+        this.#watch.onCrossing?.({ limit, percent, refused: false, settled: counter.settled, held: counter.held })
       }
     }
     take(hold, -hold.amountNanodollars)

@@ -48,7 +48,11 @@ function settlement(requestId: string, charge: bigint, [input, cached, output] =
 }
 
 function open(crossings: LimitCrossing[] = []): Books {
-  return new Books(KEPT, { balances: new Map([['o', 10n ** 15n]]), spent: new Map() }, each => crossings.push(each))
+  return new Books(
+    KEPT,
+    { balances: new Map([['o', 10n ** 15n]]), spent: new Map() },
+    { onCrossing: each => crossings.push(each) },
+  )
 }
 
 function hold(books: Books, limits: readonly Limit[], atMs: number, amount = 1n, [input, output] = [0, 0]) {

@@ -148,4 +148,21 @@ export const MIGRATIONS: readonly Migration[] = [
       CREATE INDEX stored_answers_by_end ON stored_answers (expires_ms, bytes);
     `,
   },
+  {
+    name: 'webhook deliveries and payment events',
+    sql: `
+      CREATE TABLE webhook_deliveries (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL, endpoint TEXT NOT NULL, type TEXT NOT NULL, body TEXT NOT NULL,
+        state TEXT NOT NULL CHECK (state IN ('pending', 'delivered', 'failed')), tries INTEGER NOT NULL, created_ms INTEGER NOT NULL,
+        since_ms INTEGER NOT NULL, next_ms INTEGER NOT NULL, tried_ms INTEGER, outcome TEXT NOT NULL, UNIQUE (id, endpoint)
+      ) STRICT;
+      CREATE INDEX webhook_deliveries_by_endpoint ON webhook_deliveries (endpoint, state, seq);
+      CREATE TABLE payment_events (
+        seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, type TEXT NOT NULL, kind TEXT NOT NULL, reason TEXT NOT NULL, org TEXT,
+        payment TEXT, nanodollars INTEGER, at_ms INTEGER NOT NULL, received_ms INTEGER NOT NULL
+      ) STRICT;
+      CREATE INDEX payment_events_by_payment ON payment_events (payment) WHERE payment IS NOT NULL;
+      CREATE INDEX payment_events_of_nobody ON payment_events (seq) WHERE org IS NULL AND kind = 'ignored';
+    `,
+  },
 ]

@@ -12,6 +12,8 @@ import type { StoredAnswer } from '../ledger/stored-answer.ts'
 import type { StoredDocument } from './control-writes.ts'
 import type { LimitUse } from './limit-usage.ts'
 import type { Batch, PackedAnswer } from './messages.ts'
+import { type Outbox, outboxOver } from './outbox.ts'
+import { type PaymentRecords, paymentRecordsOver } from './payment-events.ts'
 import type { UsageGroup, UsageSelection, UsageSum } from './reads.ts'
 import { type Cell, packAdmission, packSettlement } from './settlement-row.ts'
 import type { HourSelection, StatementRead, TransferSelection, UsageHourRow } from './statement-reads.ts'
@@ -80,6 +82,10 @@ export async function openStore<Model extends StoredDocument = StoredDocument>(
  * a batch leaves in the same turn of the event loop; under load it gathers for two milliseconds, at saturation for four.
  */
 export class Store<Model extends StoredDocument = StoredDocument> implements Journal {
+  /** Events on their way to endpoints. */
+  readonly outbox: Outbox
+  /** What a payment provider told. */
+  readonly payments: PaymentRecords
   readonly #path: string
   readonly #writer: WorkerLink
   readonly #readers = new Map<'reports' | 'answers', Promise<WorkerLink>>()
@@ -99,6 +105,8 @@ export class Store<Model extends StoredDocument = StoredDocument> implements Jou
   constructor(path: string, writer: WorkerLink) {
     this.#path = path
     this.#writer = writer
+    this.outbox = outboxOver((method, ...args) => writer.call(method, ...args))
+    this.payments = paymentRecordsOver((method, ...args) => writer.call(method, ...args))
   }
 
   admitted(admission: Admission): void {

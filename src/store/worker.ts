@@ -6,6 +6,8 @@ import { limitUsage } from './limit-usage.ts'
 import type { Batch, FromWorker, ToWorker, WorkerFailure, WorkerSettings } from './messages.ts'
 import { Names } from './names.ts'
 import { openForReading, openForWriting } from './open-database.ts'
+import { outboxMethods } from './outbox.ts'
+import { paymentMethods } from './payment-events.ts'
 import {
   creditedTotal,
   interrupted,
@@ -60,6 +62,8 @@ function methodsOf(database: DatabaseSync, names: Names | null, writer: BatchWri
     setPrices: (prices: never) => writes.setPrices(prices),
     sweepAnswers: (nowMs: number) => writer.sweepAnswers(nowMs),
     closeMonths: (beforeMs: number, nowMs: number) => writer.closeMonths(beforeMs, nowMs),
+    ...outboxMethods(database),
+    ...paymentMethods(database),
   }
 }
 

@@ -41,6 +41,7 @@ test('what was counted is in what is scraped, once, however often it is scraped'
   telemetry.admitted('m')
   telemetry.settled({ ...SETTLED, ending: 'cancelled' })
   telemetry.refused('invalid_api_key', 'req_2', new Error('no'))
+  for (const outcome of ['delivered', 'retried', 'delivered'] as const) telemetry.webhook(outcome, {})
   await telemetry.exposition()
   const { body } = await telemetry.exposition()
   const lines = new Set(body.split('\n'))
@@ -54,6 +55,8 @@ test('what was counted is in what is scraped, once, however often it is scraped'
     'gen_ai_client_token_usage_total{model="m",class="output"} 6',
     'headrace_charged_dollars_total{model="m"} 0.5',
     'gen_ai_server_time_to_first_token_seconds_count{model="m"} 2',
+    'headrace_webhook_deliveries_total{outcome="delivered"} 2',
+    'headrace_webhook_deliveries_total{outcome="retried"} 1',
     'headrace_requests_running 2',
     'headrace_holds_open 1',
     'headrace_overrun_dollars 0.5',

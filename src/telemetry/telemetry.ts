@@ -84,6 +84,12 @@ export class PrometheusTelemetry implements Telemetry {
     buckets: DURATION_BUCKETS_S,
     registers: [this.#registry],
   })
+  readonly #webhooks = new Counter({
+    name: 'headrace_webhook_deliveries_total',
+    help: 'Tries to deliver events to endpoints, by outcome; dropped are events that never reached the outbox',
+    labelNames: ['outcome'],
+    registers: [this.#registry],
+  })
   readonly #perModel = new Map<string, ModelMetrics>()
 
   constructor(log: Logger, gauges: Gauges) {
@@ -151,6 +157,14 @@ export class PrometheusTelemetry implements Telemetry {
       },
       'settled',
     )
+  }
+
+  /** A try to deliver an event ended, or an event was dropped; `detail` says which, for the log. */
+  webhook(outcome: 'delivered' | 'retried' | 'failed' | 'dropped', detail: object): void {
+    this.#webhooks.inc({ outcome })
+    if (outcome === 'delivered') this.#log.debug(detail, 'an event was delivered')
+    else if (outcome === 'retried') this.#log.info(detail, 'an event could not be delivered yet')
+    else this.#log.error(detail, `an event was ${outcome === 'failed' ? 'given up' : 'dropped'}`)
   }
 
   #countEnding(metrics: ModelMetrics, { modelId, ending }: Settlement): void {

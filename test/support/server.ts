@@ -138,6 +138,8 @@ interface Sections {
   readonly models?: object
   readonly money?: object
   readonly upstreams?: readonly object[]
+  readonly webhooks?: readonly object[]
+  readonly payments?: object
   readonly log?: object
 }
 

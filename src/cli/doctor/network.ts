@@ -1,3 +1,4 @@
+import { PAYMENT_HOSTS } from '../../config/payments-schema.ts'
 import type { Config } from '../../config/schema.ts'
 import { loadCatalogue } from '../../models/catalogue.ts'
 import { listModelFiles } from '../../models/model-files.ts'
@@ -20,6 +21,11 @@ export async function contacts(config: Config, env: Readonly<Record<string, stri
     host: new URL(upstream.baseUrl).host,
     purpose: `upstream ${upstream.id}: requests for ${upstream.models.map(model => model.model).join(', ')}`,
   }))
+  for (const { url } of config.webhooks) found.push({ host: new URL(url).host, purpose: 'webhook: events of money' })
+  for (const [name, host] of Object.entries(PAYMENT_HOSTS)) {
+    if (config.payments[name as keyof typeof PAYMENT_HOSTS] !== null)
+      found.push({ host, purpose: `payments through ${name}: to begin a checkout` })
+  }
   const entry =
     config.models.default === null
       ? undefined
