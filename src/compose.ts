@@ -10,6 +10,7 @@ import { versionText } from './cli/version-text.ts'
 import { controlSocketPath } from './config/home-paths.ts'
 import type { Config } from './config/schema.ts'
 import { createControlApp } from './control/app.ts'
+import { expireGrants } from './control/expire-grants.ts'
 import { firstRun } from './control/first-run.ts'
 import { keyPepper, operatorToken } from './control/operator-token.ts'
 import type { RuntimeStatus } from './control/ports.ts'
@@ -56,6 +57,9 @@ const NANODOLLARS_PER_DOLLAR = 1e9
 
 /** How often old months are looked for. */
 const CLOSE_MONTHS_EVERY_MS = 6 * 3_600_000
+
+/** How often grants are looked for that are over. */
+const END_GRANTS_EVERY_MS = 30_000
 
 /** The store with the control plane's models in it. */
 type HeadraceStore = Store<StoredModel>
@@ -204,6 +208,7 @@ export async function serve(config: Config, hooks: ServeHooks): Promise<RunningS
     undo.push(() => clearInterval(ticking))
 
     undo.push(closeOldMonths(config, store, log))
+    undo.push(await endGrants(store, books, log))
 
     const urls: string[] = []
     const control = createControlApp({
@@ -511,6 +516,21 @@ function closeOldMonths(config: Config, store: HeadraceStore, log: Logger): () =
   }
   void close()
   const timer = setInterval(close, CLOSE_MONTHS_EVERY_MS)
+  return () => clearInterval(timer)
+}
+
+// Those that ended while no server ran go back before a request can hold them.
+async function endGrants(store: HeadraceStore, books: Books, log: Logger): Promise<() => void> {
+  const end = async () => {
+    try {
+      const ended = await expireGrants({ store, books, clock: SYSTEM_CLOCK }, null)
+      if (ended > 0n) log.info({ dollars: formatDollars(ended) }, 'what was left of grants that are over went back')
+    } catch (error) {
+      log.error({ err: error }, 'grants that are over could not be ended')
+    }
+  }
+  await end()
+  const timer = setInterval(end, END_GRANTS_EVERY_MS)
   return () => clearInterval(timer)
 }
 

@@ -28,6 +28,12 @@ export const DollarsIn = z
   })
   .openapi({ type: 'string', description: DOLLARS, example: '5.00' })
 
+/** An amount of money of either sign, in a request body; nanodollars once parsed. */
+export const SignedDollarsIn = z
+  .string('has to be a string such as "5.00", so that no digit is lost')
+  .transform((text, context) => parsed(text, parseDollars, context))
+  .openapi({ type: 'string', description: DOLLARS, example: '5.00' })
+
 /** A price per million tokens in a request body; picodollars per token once parsed. */
 export const PriceIn = z
   .string('has to be a string such as "1.30", so that no digit is lost')

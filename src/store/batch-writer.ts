@@ -1,6 +1,7 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import { OVERRUN, orgAccount, REVENUE } from '../ledger/account.ts'
 import { closeMonths } from './close-months.ts'
+import type { Grants } from './grants.ts'
 import type { Batch, RefusedSettlement } from './messages.ts'
 import type { Names } from './names.ts'
 import { StoreRefused } from './refusal.ts'
@@ -27,11 +28,12 @@ interface Rollup {
 
 /**
  * Writes batches of settlements, each batch in one transaction: the usage row of each request, and per batch, not per request, the
- * balances and the hourly sums that they change.
+ * balances, what is left of grants and the hourly sums that they change.
  */
 export class BatchWriter {
   readonly #database: DatabaseSync
   readonly #names: Names
+  readonly #grants: Grants
   readonly #usage: UsageWriter
   /** The columns of the row being written. */
   readonly #row: (Cell | bigint)[] = Array(USAGE_COLUMNS).fill(null)
@@ -41,9 +43,10 @@ export class BatchWriter {
   readonly #insertAdmission: StatementSync
   readonly #deleteAdmission: StatementSync
 
-  constructor(database: DatabaseSync, names: Names) {
+  constructor(database: DatabaseSync, names: Names, grants: Grants) {
     this.#database = database
     this.#names = names
+    this.#grants = grants
     const marks = (count: number) => Array(count).fill('?').join(', ')
     this.#usage = new UsageWriter(database)
     this.#addBalance = database.prepare(
@@ -107,6 +110,7 @@ export class BatchWriter {
   #forget(): void {
     this.#names.forget()
     this.#usage.forget()
+    this.#grants.forget()
   }
 
   #settlements(cells: readonly Cell[], refused: RefusedSettlement[] | null): void {
@@ -135,6 +139,7 @@ export class BatchWriter {
 
   #write(sums: Sums): void {
     for (const [account, amount] of sums.balances) this.#addBalance.run(account, amount)
+    for (const [account, amount] of sums.charged) this.#grants.spend(account, amount)
     for (const [key, amount] of sums.spent) this.#addSpent.run(key, amount)
     for (const { key, requests, input, cached, output, charge } of sums.rollups.values()) {
       this.#addRollup.run(...key, requests, input, cached, output, charge)
@@ -177,6 +182,7 @@ export class BatchWriter {
     if (overrun > 0n) sums.move(names.number(OVERRUN), names.number(REVENUE), overrun)
     if (charge > 0n) {
       sums.move(account, names.number(REVENUE), charge)
+      add(sums.charged, account, charge)
       add(sums.spent, key, charge)
     }
     const hour = Math.floor(settledMs / HOUR_MS)
@@ -197,6 +203,8 @@ export class BatchWriter {
 /** What a batch adds to the rows that many requests share. */
 class Sums {
   readonly balances = new Map<number, bigint>()
+  /** Charges by account of the org. */
+  readonly charged = new Map<number, bigint>()
   readonly spent = new Map<number, bigint>()
   readonly rollups = new Map<string, Rollup>()
 

@@ -1,4 +1,5 @@
 import type { ApiKey, Org, Price } from '../inference/snapshot.ts'
+import type { CreditTotals, OpenGrant } from '../ledger/grant.ts'
 import {
   type Admission,
   type Journal,
@@ -7,7 +8,7 @@ import {
   type Settlement,
   type Transfer,
 } from '../ledger/journal.ts'
-import type { StoredDocument } from './control-writes.ts'
+import type { Posted, StoredDocument } from './control-writes.ts'
 import type { Batch } from './messages.ts'
 import type { UsageGroup, UsageSelection, UsageSum } from './reads.ts'
 import { type Cell, packAdmission, packSettlement } from './settlement-row.ts'
@@ -219,6 +220,21 @@ export class Store<Model extends StoredDocument = StoredDocument> implements Jou
     return this.#writer.call('addCredit', transfer)
   }
 
+  /** Posts a transfer of any kind that is no request's, unless one of its id is on record; see `ControlWrites.post`. */
+  post(transfer: Transfer, rule: { force: boolean }): Promise<Posted> {
+    return this.#writer.call('post', transfer, rule)
+  }
+
+  /** Ends a grant that is over, as far as is said; answers what went back, nanodollars. See `ControlWrites.expireGrant`. */
+  expireGrant(grantId: string, mostNanodollars: bigint, nowMs: number): Promise<bigint> {
+    return this.#writer.call('expireGrant', grantId, mostNanodollars, nowMs)
+  }
+
+  /** Grants that are over and not given back; of one org, or of all. Asked of the writer, so that no second thread starts for it. */
+  dueGrants(nowMs: number, orgId: string | null): Promise<readonly OpenGrant[]> {
+    return this.#writer.call('dueGrants', nowMs, orgId)
+  }
+
   putModel(model: Model): Promise<void> {
     return this.#writer.call('putModel', model)
   }
@@ -254,8 +270,16 @@ export class Store<Model extends StoredDocument = StoredDocument> implements Jou
     return (await this.#reads()).call('usageSummary', selection, group)
   }
 
-  async creditedTotal(orgId: string): Promise<bigint> {
-    return (await this.#reads()).call('creditedTotal', orgId)
+  async creditTotals(orgId: string): Promise<CreditTotals> {
+    return (await this.#reads()).call('creditTotals', orgId)
+  }
+
+  /** The transfers of an org that are not charges, newest first. */
+  async creditTransfers(
+    orgId: string,
+    page: { limit: number; cursor?: string },
+  ): Promise<{ rows: readonly Transfer[]; nextCursor: string | null }> {
+    return (await this.#reads()).call('creditTransfers', orgId, page)
   }
 
   async priceById(priceId: string): Promise<Price | null> {

@@ -33,7 +33,7 @@ const CORRUPTIONS: readonly (readonly [what: string, sql: string, ...found: RegE
   ],
   [
     'a transfer came from nowhere',
-    `INSERT INTO posted_transfers VALUES ('req_9:charge', ${ORG}, ${REVENUE}, 7, 'charge', 'req_9', 0, NULL)`,
+    `INSERT INTO posted_transfers (id, debit, credit, nanodollars, kind, request_id, at_ms, memo) VALUES ('req_9:charge', ${ORG}, ${REVENUE}, 7, 'charge', 'req_9', 0, NULL)`,
     /^The balance of operator:revenue/,
     /^The balance of org:org_a/,
     /^Transfer req_9:charge is a charge from org:org_a to operator:revenue, which no charge is\.$/,

@@ -2,11 +2,14 @@ import type { DatabaseSync } from 'node:sqlite'
 import { parentPort, workerData } from 'node:worker_threads'
 import { BatchWriter } from './batch-writer.ts'
 import { ControlWrites } from './control-writes.ts'
+import { Grants } from './grants.ts'
 import type { Batch, FromWorker, ToWorker, WorkerFailure, WorkerSettings } from './messages.ts'
 import { Names } from './names.ts'
 import { openForReading, openForWriting } from './open-database.ts'
 import {
-  creditedTotal,
+  creditTotals,
+  creditTransfers,
+  dueGrants,
   interrupted,
   loadState,
   priceById,
@@ -24,20 +27,28 @@ if (port === null) throw new Error('worker.ts runs in a worker thread')
 
 type Method = (...args: never[]) => unknown
 
-function methodsOf(database: DatabaseSync, names: Names | null, writer: BatchWriter | null): Record<string, Method> {
+/** What only the connection that writes has. */
+interface Writing {
+  readonly writer: BatchWriter
+  readonly control: ControlWrites
+}
+
+function methodsOf(database: DatabaseSync, writing: Writing | null): Record<string, Method> {
   const reads: Record<string, Method> = {
     loadState: () => loadState(database),
     usageByRequest: (requestId: string) => usageByRequest(database, requestId),
     usageList: (...args: [never, never]) => usageList(database, ...args),
     usageSummary: (...args: [never, never]) => usageSummary(database, ...args),
-    creditedTotal: (orgId: string) => creditedTotal(database, orgId),
+    creditTotals: (orgId: string) => creditTotals(database, orgId),
+    creditTransfers: (...args: [never, never]) => creditTransfers(database, ...args),
+    dueGrants: (...args: [never, never]) => dueGrants(database, ...args),
     priceById: (priceId: string) => priceById(database, priceId),
     transfersOf: (filter: { requestId: string }) => transfersOf(database, filter),
     interrupted: () => interrupted(database),
     verify: () => verify(database),
   }
-  if (names === null || writer === null) return reads
-  const writes = new ControlWrites(database, names)
+  if (writing === null) return reads
+  const { writer, control: writes } = writing
   return {
     ...reads,
     createOrg: (org: never) => writes.createOrg(org),
@@ -46,6 +57,8 @@ function methodsOf(database: DatabaseSync, names: Names | null, writer: BatchWri
     updateKey: (...args: [never, never]) => writes.updateKey(...args),
     revokeKey: (...args: [never, never]) => writes.revokeKey(...args),
     addCredit: (transfer: never) => writes.addCredit(transfer),
+    post: (...args: [never, never]) => writes.post(...args),
+    expireGrant: (...args: [never, never, never]) => writes.expireGrant(...args),
     putModel: (model: never) => writes.putModel(model),
     removeModel: (modelId: never) => writes.removeModel(modelId),
     setPrice: (price: never) => writes.setPrice(price),
@@ -64,6 +77,12 @@ function openFailure(error: unknown): string {
   return `The database ${settings.path} cannot be opened: ${message}. Check that its folder exists, can be written, and has space left.`
 }
 
+function startWriting(database: DatabaseSync): Writing {
+  const names = new Names(database)
+  const grants = new Grants(database)
+  return { writer: new BatchWriter(database, names, grants), control: new ControlWrites(database, names, grants) }
+}
+
 function start(): void {
   let database: DatabaseSync
   try {
@@ -73,15 +92,14 @@ function start(): void {
     send({ type: 'failed-to-open', message: openFailure(error) })
     return
   }
-  const names = settings.mode === 'write' ? new Names(database) : null
-  const writer = names === null ? null : new BatchWriter(database, names)
+  const writing = settings.mode === 'write' ? startWriting(database) : null
   if (settings.mode === 'write') {
     // What is still admitted at a start was cut off by a crash.
     database.exec(
       'BEGIN IMMEDIATE; INSERT OR IGNORE INTO interrupted SELECT * FROM admissions; DELETE FROM admissions; COMMIT',
     )
   }
-  const methods = methodsOf(database, names, writer)
+  const methods = methodsOf(database, writing)
   // After the disk has failed nothing more is tried, not even what was asked before the main thread learned of it.
   let broken: WorkerFailure | null = null
   port?.on('message', (message: ToWorker) => {
@@ -96,7 +114,7 @@ function start(): void {
     }
     try {
       if (message.type === 'batch') {
-        const refused = writer?.write(JSON.parse(message.json) as Batch)
+        const refused = writing?.writer.write(JSON.parse(message.json) as Batch)
         send({ type: 'done', id: message.id, result: refused })
       } else {
         const result = methods[message.method]?.(...(message.args as never[]))
