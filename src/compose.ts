@@ -33,7 +33,9 @@ import { PROTOCOLS } from './protocols/protocols.ts'
 import { priceAt } from './settlement/price-usage.ts'
 import { SYSTEM_CLOCK } from './std/clock.ts'
 import { createIdMaker } from './std/request-id.ts'
+import { type Backup, backUp as makeBackup } from './store/backup.ts'
 import { acquireHomeLock } from './store/home-lock.ts'
+import { restore as putBack, type Restored } from './store/restore.ts'
 import { openStore, type Store } from './store/store.ts'
 import { createPrettyLog } from './telemetry/pretty-log.ts'
 import { PrometheusTelemetry } from './telemetry/telemetry.ts'
@@ -73,12 +75,16 @@ interface Foundation {
   release(): Promise<void>
 }
 
+function databasePath(home: string): string {
+  return join(home, 'headrace.db')
+}
+
 async function openFoundation(config: Config, onFatal?: (error: Error) => void): Promise<Foundation> {
   const { home } = config
   mkdirSync(home, { recursive: true, mode: 0o700 })
   const lock = acquireHomeLock(home)
   try {
-    const store = await openStore<StoredModel>({ path: join(home, 'headrace.db'), onFatal })
+    const store = await openStore<StoredModel>({ path: databasePath(home), onFatal })
     return {
       store,
       pepper: keyPepper(home, randomBytes),
@@ -134,6 +140,24 @@ export async function openOffline(config: Config): Promise<OfflineControl> {
     await foundation.release()
     throw error
   }
+}
+
+/** Copies the database of a home to a file, or with the pepper to a folder, beside a server that may run. */
+export function backUp(config: Config, target: string, { whole }: { whole: boolean }): Backup {
+  return makeBackup({
+    databasePath: databasePath(config.home),
+    target,
+    pepperPath: whole ? join(config.home, 'pepper') : null,
+  })
+}
+
+/**
+ * Puts a backup in place of the database of a home; what was there stays beside it.
+ *
+ * @throws HomeLockedError when another process has the home.
+ */
+export function restore(config: Config, source: string): Restored {
+  return putBack(source, config.home, Date.now())
 }
 
 /**

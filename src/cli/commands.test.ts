@@ -135,6 +135,8 @@ for (const name of [
   'credit grant',
   'credit list',
   'ledger',
+  'backup',
+  'restore',
   'doctor',
   'config',
   'version',
@@ -149,7 +151,21 @@ test('help of a command, both ways', async () => {
 
 test('no help line is wider than a terminal', async () => {
   const cli = await createCli()
-  for (const name of ['', 'serve', 'chat', 'usage', 'pull', 'models', 'keys', 'credit', 'ledger', 'doctor', 'config']) {
+  for (const name of [
+    '',
+    'serve',
+    'chat',
+    'usage',
+    'pull',
+    'models',
+    'keys',
+    'credit',
+    'ledger',
+    'backup',
+    'restore',
+    'doctor',
+    'config',
+  ]) {
     const { out } = await cli.run(`${name} --help`.trim())
     for (const line of out.split('\n')) assert.ok(line.length <= 108, line)
   }
