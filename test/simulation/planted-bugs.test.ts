@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { expireGrants } from '../../src/control/expire-grants.ts'
 import { Books, type Hold, type HoldOutcome, type HoldRefusal, type HoldRequest } from '../../src/ledger/books.ts'
 import type { Journal, Settlement } from '../../src/ledger/journal.ts'
+import type { EndGrants } from './credit-changes.ts'
 import { runScenario, type Sabotage } from './scenario.ts'
 
 /** An auditor that never finds anything proves nothing. Each of these bugs has to be found within so many seeds. */
@@ -82,4 +84,35 @@ test('a hold that is not extended, though it says so', () => {
     }
   }
   return check({ books: LazyBooks }, /should have covered/)
+})
+
+test('a grant that goes back although requests hold it', () => {
+  const endGrants: EndGrants = ({ store, books, clock }, orgId) => {
+    const blind = { orgFunds: () => ALL_AVAILABLE, credit: (id: string, amount: bigint) => books?.credit(id, amount) }
+    return expireGrants({ store, books: blind, clock }, orgId)
+  }
+  return check({ endGrants }, /held of/)
+})
+const ALL_AVAILABLE = { balanceNanodollars: 2n ** 63n, heldNanodollars: 0n, availableNanodollars: 2n ** 63n }
+
+test('a grant that is written off before it is taken from the books', () => {
+  const endGrants: EndGrants = ({ store, books, clock }, orgId) => {
+    const late = { orgFunds: (id: string) => (books as Books).orgFunds(id), credit: () => undefined }
+    return expireGrants({ store, books: late, clock }, orgId)
+  }
+  return check({ endGrants }, /should have/)
+})
+
+test('an org in debt that is let in', () => {
+  class TrustingBooks extends Books {
+    override hold(request: HoldRequest): HoldOutcome {
+      const debt = -this.orgFunds(request.orgId).availableNanodollars
+      if (debt <= 0n) return super.hold(request)
+      this.credit(request.orgId, debt + request.amountNanodollars)
+      const outcome = super.hold(request)
+      this.credit(request.orgId, -debt - request.amountNanodollars)
+      return outcome
+    }
+  }
+  return check({ books: TrustingBooks }, /let in while/)
 })
