@@ -98,6 +98,7 @@ export class BatchWriter {
       this.#admissions(batch.admissions)
       for (const requestId of batch.ended) this.#deleteAdmission.run(requestId)
       this.#database.exec('COMMIT')
+      this.#grants.kept()
     } catch (error) {
       // A full disk has rolled back by itself, and then there is nothing left to roll back.
       if (this.#database.isTransaction) this.#database.exec('ROLLBACK')

@@ -263,7 +263,6 @@ export class ControlWrites {
     } catch (error) {
       if (this.#database.isTransaction) this.#database.exec('ROLLBACK')
       this.#names.forget()
-      this.#grants.forget()
       throw error
     }
   }

@@ -138,6 +138,40 @@ test('an org in debt gives a grant back when it has paid', () =>
     assert.deepEqual((await store.verify()).problems, [])
   }))
 
+test('grants outlive the usage rows of the months in which they were spent', () =>
+  withStore(async store => {
+    await post(store, change('grant', 'a', 3n * CHARGE))
+    await store.settle(settlement('req_1'))
+    const nextMs = Date.UTC(2026, 1, 1)
+    assert.deepEqual(await store.closeMonths(nextMs, nextMs), ['2026_01'])
+    assert.deepEqual((await store.verify()).problems, [])
+    await store.settle(settlement('req_2', { admittedMs: nextMs, settledMs: nextMs }))
+    await post(store, change('grant', 'b', 1n))
+    assert.deepEqual(await left(store), [
+      ['a', CHARGE],
+      ['b', 1n],
+    ])
+    assert.deepEqual((await store.verify()).problems, [])
+  }))
+
+test('a batch that is refused takes nothing from grants', () =>
+  withStore(async store => {
+    await post(store, change('grant', 'a', CHARGE))
+    const bad = settlement('req_2', { heldNanodollars: CHARGE - 1n })
+    const results = await Promise.allSettled([store.settle(settlement('req_1')), store.settle(bad)])
+    assert.deepEqual(
+      results.map(({ status }) => status),
+      ['fulfilled', 'rejected'],
+    )
+    assert.deepEqual(await left(store), [])
+    await post(store, change('grant', 'b', 2n * CHARGE))
+    await assert.rejects(store.settle(settlement('req_3', { heldNanodollars: 0n })))
+    assert.deepEqual(await left(store), [['b', 2n * CHARGE]])
+    await store.settle(settlement('req_4'))
+    assert.deepEqual(await left(store), [['b', CHARGE]])
+    assert.deepEqual((await store.verify()).problems, [])
+  }))
+
 test('the first transfer of an id stands, whatever else comes under it', () =>
   withStore(async store => {
     const first = change('grant', 'a', 5n, { memo: 'welcome', by: 'ada', expiresMs: NOW_MS + 1 })

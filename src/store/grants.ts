@@ -9,18 +9,19 @@ export const SPENDING_ORDER = 'expires_ms IS NULL, expires_ms, seq'
  */
 export class Grants {
   readonly #open = new Set<number>()
-  readonly #accounts: StatementSync
+  /** Accounts whose last grant was used up in the transaction that is being written. */
+  readonly #used = new Set<number>()
   readonly #ofAccount: StatementSync
   readonly #lower: StatementSync
 
   constructor(database: DatabaseSync) {
-    this.#accounts = database.prepare('SELECT DISTINCT account FROM grants WHERE remaining > 0')
     this.#ofAccount = database.prepare(
       `SELECT seq, remaining FROM grants WHERE account = ? AND remaining > 0 ORDER BY ${SPENDING_ORDER}`,
     )
     this.#ofAccount.setReadBigInts(true)
     this.#lower = database.prepare('UPDATE grants SET remaining = remaining - ? WHERE seq = ?')
-    this.forget()
+    for (const row of database.prepare('SELECT DISTINCT account FROM grants WHERE remaining > 0').all())
+      this.#open.add(Number(row.account))
   }
 
   /** An account has got a grant. */
@@ -38,14 +39,21 @@ export class Grants {
       this.#lower.run(taken, seq)
       rest -= taken
     }
-    // All of it was walked through: nothing is left, unless it was just enough.
-    if (this.#ofAccount.get(account) === undefined) this.#open.delete(account)
+    // All of them were walked through: nothing is left, unless it was just enough.
+    if (this.#ofAccount.get(account) !== undefined) return
+    this.#open.delete(account)
+    this.#used.add(account)
   }
 
-  /** After a rollback: which accounts have open grants is looked up anew. */
+  /** The transaction is on disk. */
+  kept(): void {
+    this.#used.clear()
+  }
+
+  /** After a rollback: what was used up is there again. An account that is here without an open grant costs one look. */
   forget(): void {
-    this.#open.clear()
-    for (const row of this.#accounts.all()) this.#open.add(Number(row.account))
+    for (const account of this.#used) this.#open.add(account)
+    this.#used.clear()
   }
 }
 
