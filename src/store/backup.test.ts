@@ -149,6 +149,11 @@ refusedBackup(
   /There is no .*pepper, without which/,
 )
 
+test('a backup makes no folders', () =>
+  withHome((home, folder) => {
+    assert.throws(() => make(home, join(folder, 'none', 'copy.db')), /There is no folder .*none\. Create it first/)
+  }))
+
 function removeAll(home: string, name: string): void {
   for (const file of readdirSync(home)) if (file.startsWith(name)) rmSync(join(home, file))
 }

@@ -46,6 +46,7 @@ export function backUp({ databasePath, target, pepperPath }: BackupRequest): Bac
     throw new BackupError(`There is no database at ${databasePath}; nothing was backed up.`)
   if (existsSync(target))
     throw new BackupError(`${target} exists already. Choose another name; a backup replaces nothing.`)
+  if (!existsSync(dirname(target))) throw new BackupError(`There is no folder ${dirname(target)}. Create it first.`)
   const unfinished = `${target}.unfinished`
   rmSync(unfinished, { recursive: true, force: true })
   const isFolder = pepperPath !== null

@@ -43,7 +43,7 @@ test('an account through which more than 64 bits went still balances', () =>
     for (let i = 0; i < 5; i++) {
       tamper(
         path,
-        `INSERT INTO posted_transfers VALUES ('in${i}', ${funding}, ${org}, ${most}, 'credit', NULL, 1, NULL),
+        `INSERT INTO posted_transfers (id, debit, credit, nanodollars, kind, request_id, at_ms, memo) VALUES ('in${i}', ${funding}, ${org}, ${most}, 'credit', NULL, 1, NULL),
          ('out${i}', ${org}, ${funding}, ${most}, 'credit', NULL, 1, NULL)`,
       )
     }
