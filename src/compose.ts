@@ -11,6 +11,7 @@ import { controlSocketPath } from './config/home-paths.ts'
 import { type PriceSetting, tariffOfSetting } from './config/price-setting.ts'
 import type { Config } from './config/schema.ts'
 import { createControlApp } from './control/app.ts'
+import { expireGrants } from './control/expire-grants.ts'
 import { firstRun } from './control/first-run.ts'
 import { LimitSeeder } from './control/limit-seeder.ts'
 import { keyPepper, operatorToken } from './control/operator-token.ts'
@@ -45,7 +46,9 @@ import { overCost } from './pricing/margin.ts'
 import { PROTOCOLS } from './protocols/protocols.ts'
 import { SYSTEM_CLOCK } from './std/clock.ts'
 import { createIdMaker } from './std/request-id.ts'
+import { type Backup, backUp as makeBackup } from './store/backup.ts'
 import { acquireHomeLock } from './store/home-lock.ts'
+import { restore as putBack, type Restored } from './store/restore.ts'
 import { openStore, type Store } from './store/store.ts'
 import { createPrettyLog } from './telemetry/pretty-log.ts'
 import { PrometheusTelemetry } from './telemetry/telemetry.ts'
@@ -74,6 +77,9 @@ const NANODOLLARS_PER_DOLLAR = 1e9
 const CLOSE_MONTHS_EVERY_MS = 6 * 3_600_000
 const HOUR_MS = 3_600_000
 
+/** How often grants are looked for that are over. */
+const END_GRANTS_EVERY_MS = 30_000
+
 /** The store with the control plane's models in it. */
 type HeadraceStore = Store<StoredModel>
 
@@ -86,13 +92,17 @@ interface Foundation {
   release(): Promise<void>
 }
 
+function databasePath(home: string): string {
+  return join(home, 'headrace.db')
+}
+
 async function openFoundation(config: Config, onFatal?: (error: Error) => void): Promise<Foundation> {
   const { home } = config
   mkdirSync(home, { recursive: true, mode: 0o700 })
   const lock = acquireHomeLock(home)
   try {
     const store = await openStore<StoredModel>({
-      path: join(home, 'headrace.db'),
+      path: databasePath(home),
       onFatal,
       answersBytesMax: config.money.idempotency.totalBytesMax,
     })
@@ -159,6 +169,24 @@ export async function openOffline(config: Config): Promise<OfflineControl> {
     await foundation.release()
     throw error
   }
+}
+
+/** Copies the database of a home to a file, or with the pepper to a folder, beside a server that may run. */
+export function backUp(config: Config, target: string, { whole }: { whole: boolean }): Backup {
+  return makeBackup({
+    databasePath: databasePath(config.home),
+    target,
+    pepperPath: whole ? join(config.home, 'pepper') : null,
+  })
+}
+
+/**
+ * Puts a backup in place of the database of a home; what was there stays beside it.
+ *
+ * @throws HomeLockedError when another process has the home.
+ */
+export function restore(config: Config, source: string): Restored {
+  return putBack(source, config.home, Date.now())
 }
 
 /**
@@ -258,6 +286,7 @@ export async function serve(config: Config, hooks: ServeHooks): Promise<RunningS
     undo.push(() => clearInterval(ticking))
 
     undo.push(closeOldMonths(config, store, log))
+    undo.push(await endGrants(store, books, log))
     undo.push(sweepAnswers(store, log))
 
     webhooks.start({
@@ -704,6 +733,21 @@ function sweepAnswers(store: HeadraceStore, log: Logger): () => void {
   }
   void sweep()
   const timer = setInterval(sweep, HOUR_MS)
+  return () => clearInterval(timer)
+}
+
+// Those that ended while no server ran go back before a request can hold them.
+async function endGrants(store: HeadraceStore, books: Books, log: Logger): Promise<() => void> {
+  const end = async () => {
+    try {
+      const ended = await expireGrants({ store, books, clock: SYSTEM_CLOCK }, null)
+      if (ended > 0n) log.info({ dollars: formatDollars(ended) }, 'what was left of grants that are over went back')
+    } catch (error) {
+      log.error({ err: error }, 'grants that are over could not be ended')
+    }
+  }
+  await end()
+  const timer = setInterval(end, END_GRANTS_EVERY_MS)
   return () => clearInterval(timer)
 }
 

@@ -4,6 +4,7 @@ import { DAYS, type Day } from '../pricing/document.ts'
 import { parseRatio } from '../pricing/ratio.ts'
 
 const UNIT_MS: Readonly<Record<string, number>> = { m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 }
+const SPAN = /^(\d{1,6})([mhdw])$/
 const COUNT_MAX = 1_000_000
 
 /** An amount of dollars, above or equal to zero; kept as the text it is. */
@@ -11,6 +12,11 @@ export function dollarsArgument(text: string): string {
   return checked(text, value => {
     if (parseDollars(value) < 0n) throw new Error('it cannot be negative')
   })
+}
+
+/** An amount of dollars of either sign; kept as the text it is. */
+export function anyDollarsArgument(text: string): string {
+  return checked(text, parseDollars)
 }
 
 /** A price in dollars per million tokens; kept as the text it is. */
@@ -44,12 +50,18 @@ export function wholeArgument(min: number, max: number): (text: string) => numbe
   }
 }
 
+/** Seconds of a span such as `24h` or `7d`; null for what is none. */
+export function secondsFrom(text: string): number | null {
+  const span = SPAN.exec(text)
+  return span === null ? null : (Number(span[1]) * (UNIT_MS[span[2] as string] as number)) / 1000
+}
+
 /**
  * A time as RFC 3339: `2026-01-31`, `2026-01-31T12:00:00Z`, or a span such as `24h` or `7d` that reaches back from now
  * (or ahead, with `direction` 1).
  */
 export function timeFrom(text: string, nowMs: number, direction: -1 | 1): string {
-  const span = /^(\d{1,6})([mhdw])$/.exec(text)
+  const span = SPAN.exec(text)
   if (span !== null)
     return new Date(nowMs + direction * Number(span[1]) * (UNIT_MS[span[2] as string] as number)).toISOString()
   const atMs = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d))?$/.test(text)

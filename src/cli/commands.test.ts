@@ -88,6 +88,15 @@ check('keys-create-bad-time', 'keys create --expires tomorrow', 2)
 check('credit-show', 'credit show')
 check('credit-add', 'credit add 10.00 --memo "invoice 17"')
 check('credit-add-negative', 'credit add -- -1', 2)
+check('credit-grant', 'credit grant 2.00 --expires 30d --id welcome')
+check('credit-grant-json', 'credit grant 2.00 --expires 2026-12-31 --id welcome --json')
+check('credit-refund', 'credit refund 1.00 --memo "unhappy"')
+check('credit-refund-too-much', 'credit refund 6.00', 1)
+check('credit-refund-forced', 'credit refund 6.00 --force')
+check('credit-chargeback', 'credit chargeback 7.50 --id dp_1')
+check('credit-correct', 'credit correct -0.25 --memo "typo in invoice 17"')
+check('credit-correct-silently', 'credit correct -0.25', 1)
+check('credit-list', 'credit list')
 check('credit-add-too-fine', 'credit add 0.0000000001', 2)
 check('models', 'models')
 check('models-show', 'models show acme/small')
@@ -144,8 +153,12 @@ for (const name of [
   'keys create',
   'credit',
   'credit add',
+  'credit grant',
+  'credit list',
   'ledger',
   'prove',
+  'backup',
+  'restore',
   'doctor',
   'config',
   'version',
@@ -171,6 +184,8 @@ test('no help line is wider than a terminal', async () => {
     'credit',
     'ledger',
     'prove',
+    'backup',
+    'restore',
     'doctor',
     'config',
   ]) {

@@ -28,7 +28,7 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import('./limits.ts'),
   },
   { name: 'projects', summary: 'group the keys of an org', load: () => import('./projects.ts') },
-  { name: 'credit', summary: 'add and show prepaid credit', load: () => import('./credit.ts') },
+  { name: 'credit', summary: 'add, grant, take back and show prepaid credit', load: () => import('./credit.ts') },
   {
     name: 'statement',
     summary: 'a month of an account, as statement or invoice',
@@ -50,6 +50,8 @@ export const COMMANDS: readonly CommandEntry[] = [
     summary: 'endpoints that are told of events, and deliveries',
     load: () => import('./webhooks.ts'),
   },
+  { name: 'backup', summary: 'copy the books while the server runs', load: () => import('./backup.ts') },
+  { name: 'restore', summary: 'put a backup in place of the books', load: () => import('./restore.ts') },
   { name: 'doctor', summary: 'look for what is wrong with this machine and home', load: () => import('./doctor.ts') },
   { name: 'config', summary: 'show and check the configuration', load: () => import('./config.ts') },
   { name: 'version', summary: 'tell versions', load: () => import('./version.ts') },

@@ -43,7 +43,8 @@ async function createHome(parts: { listen?: boolean; token?: string } = {}) {
     server,
     open: (
       mode: ControlMode,
-      compose: () => Promise<Composition> = () => Promise.reject(new Error('nothing is composed here')),
+      compose: () => Promise<Pick<Composition, 'openOffline'>> = () =>
+        Promise.reject(new Error('nothing is composed here')),
     ) => openControlChannel(config, mode, compose),
     async [Symbol.asyncDispose]() {
       if (server?.listening) await new Promise(resolve => server?.close(resolve))

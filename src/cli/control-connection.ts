@@ -25,7 +25,7 @@ const ANSWER_TIMEOUT_MS = 10 * 60_000
 export async function openControlChannel(
   config: Config,
   mode: ControlMode,
-  compose: () => Promise<Composition>,
+  compose: () => Promise<Pick<Composition, 'openOffline'>>,
 ): Promise<ControlChannel> {
   const online = await connectSocket(config.home)
   if (online !== null) return online

@@ -49,8 +49,41 @@ export interface OfflineControl {
   close(): Promise<void>
 }
 
-/** What composes the program. Both throw an error named `HomeLockedError` when another process has the home. */
+/** The books of a backup, as they were found. */
+export interface CheckedBackup {
+  /** Of the schema that it was written with. */
+  readonly schema: number
+  readonly verification: { readonly transfers: number; readonly settlements: number }
+  readonly newest: { readonly requestId: string; readonly settledMs: number } | null
+}
+
+/** A backup that was made. */
+export interface MadeBackup extends CheckedBackup {
+  readonly path: string
+  /** Of the database in it. */
+  readonly bytes: number
+}
+
+/** A backup that was put in place. */
+export interface RestoredBackup extends CheckedBackup {
+  /** Where the database that was there is now; null when there was none. */
+  readonly replacedPath: string | null
+  /** What it has beyond the backup; null when nothing was replaced, or the two could not be compared. */
+  readonly loss: {
+    readonly settlements: number
+    readonly chargeNanodollars: bigint
+    readonly transfers: number
+  } | null
+  /** Whose secret API keys are now hashed with; `none`: there is none, and no API key in the backup works. */
+  readonly pepper: 'restored' | 'kept' | 'none'
+}
+
+/** What composes the program. All but `backUp` throw an error named `HomeLockedError` when another process has the home. */
 export interface Composition {
   openOffline(config: Config): Promise<OfflineControl>
   serve(config: Config, hooks: ServeHooks): Promise<RunningServer>
+  /** Copies the database to a file, beside a server that may run; `whole` makes a folder with the pepper in it. */
+  backUp(config: Config, target: string, options: { whole: boolean }): MadeBackup
+  /** Puts a backup in place of the home's database; no server may run. */
+  restore(config: Config, source: string): RestoredBackup
 }

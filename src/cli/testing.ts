@@ -17,7 +17,8 @@ export interface Surroundings {
   readonly files?: Record<string, string>
   /** Width of the terminal; no terminal when unsaid. */
   readonly columns?: number
-  readonly compose?: () => Promise<Composition>
+  /** The parts that the command under test needs. */
+  readonly compose?: () => Promise<Partial<Composition>>
   /** No server runs on the home. */
   readonly noServer?: boolean
 }
@@ -68,7 +69,10 @@ export async function createCli(options: Parameters<typeof createHarness>[0] = {
           async close() {},
         }
       },
-      compose: surroundings.compose ?? (() => Promise.reject(new Error('nothing is composed in this test'))),
+      compose: async () => {
+        if (surroundings.compose === undefined) throw new Error('nothing is composed in this test')
+        return (await surroundings.compose()) as Composition
+      },
       onSignal(listener) {
         signalListeners.add(listener)
         return () => void signalListeners.delete(listener)

@@ -92,6 +92,12 @@ test('from a file to a first billed answer, and a clean stop', async () => {
   assert.equal(Number(usage.data[0].charge), answer.cost)
   assert.equal((await headrace('ledger', 'verify')).ok, true)
   assert.equal((await headrace('doctor')).ok, true)
+  await headrace('credit', 'grant', '1.00', '--expires', '30d', '--id', 'welcome')
+  const backup = await headrace('backup', join(folder, 'copy'), '--whole')
+  assert.deepEqual([backup.settlements, backup.newest_request], [1, answer.requestId])
+  const refused = await start('restore', join(folder, 'copy')).ended
+  assert.equal(refused.code, 3)
+  assert.match(refused.err, /^headrace: .* in use by another process/)
 
   const second = await start('serve', '--port', '0').ended
   assert.equal(second.code, 3)
@@ -101,4 +107,11 @@ test('from a file to a first billed answer, and a clean stop', async () => {
   assert.equal((await server.ended).code, 0)
   assert.equal((await headrace('ledger', 'verify')).settlements, 1)
   assert.equal((await headrace('usage', answer.requestId)).row.charge, usage.data[0].charge)
+
+  await headrace('credit', 'chargeback', '2.00')
+  const restored = await headrace('restore', join(folder, 'copy'))
+  assert.deepEqual(restored.lost, { settlements: 0, charge: '0.00', transfers: 1 })
+  const [credit] = await headrace('credit', 'show')
+  assert.deepEqual([credit.charged_back, credit.granted, credit.grants[0].id], ['0.00', '1.00', 'welcome'])
+  assert.equal((await headrace('ledger', 'verify')).ok, true)
 })

@@ -1,5 +1,6 @@
 import type { z } from '@hono/zod-openapi'
 import type { CreditAdd, CreditAdded, CreditBody } from './credit.ts'
+import type { CreditTransferList } from './credit-transfers.ts'
 import type { InterruptedList } from './interrupted.ts'
 import type { KeyBody, KeyChange, KeyCreate, KeyCreated, KeyList } from './keys.ts'
 import type { VerifyBody } from './ledger.ts'
@@ -91,6 +92,8 @@ export function createControlClient(send: Send, operatorToken: string, origin = 
     getCredit: (orgId: string) => get<z.output<typeof CreditBody>>(`${org(orgId)}/credit`),
     addCredit: (orgId: string, body: z.input<typeof CreditAdd>) =>
       call<z.output<typeof CreditAdded>>('POST', `${org(orgId)}/credit`, body),
+    listCreditTransfers: (orgId: string, query?: PageQuery) =>
+      get<z.output<typeof CreditTransferList>>(`${org(orgId)}/credit/transfers`, query),
 
     listKeys: (query?: PageQuery & { org?: string }) => get<z.output<typeof KeyList>>('/keys', query),
     createKey: (body: z.input<typeof KeyCreate>) => call<z.output<typeof KeyCreated>>('POST', '/keys', body),

@@ -1,7 +1,9 @@
 import type { LimitRule, Project } from '../inference/limit-rule.ts'
 import type { ApiKey, Org, Price } from '../inference/snapshot.ts'
-import { orgAccount, REVENUE } from '../ledger/account.ts'
+import { GRANTS, orgAccount, REVENUE } from '../ledger/account.ts'
+import { type GrantEvent, remainingOfGrants, smallestAmount } from '../ledger/grant.ts'
 import type { Admission, Settlement, Transfer } from '../ledger/journal.ts'
+import { transferProblem } from '../ledger/transfer-rules.ts'
 import { effectOn, type StatementRecords } from '../statements/statement.ts'
 import type { ControlStore, TransferFilter, UsageFilter, UsageGrouping, UsageHour, UsageSum } from './ports.ts'
 import type { StoredModel } from './snapshot-builder.ts'
@@ -21,10 +23,7 @@ export class FakeStore implements ControlStore {
 
   async loadState() {
     const balances = new Map<string, bigint>()
-    for (const orgId of this.orgs.keys()) {
-      const account = orgAccount(orgId)
-      balances.set(orgId, this.#sum(each => each.credit === account) - this.#sum(each => each.debit === account))
-    }
+    for (const orgId of this.orgs.keys()) balances.set(orgId, this.#balance(orgId))
     const spent = new Map<string, bigint>()
     for (const { keyId, chargeNanodollars } of this.settlements) {
       spent.set(keyId, (spent.get(keyId) ?? 0n) + chargeNanodollars)
@@ -113,6 +112,71 @@ export class FakeStore implements ControlStore {
     return { added: earlier === undefined, transfer: earlier ?? transfer }
   }
 
+  async post(transfer: Transfer, { force }: { force: boolean }) {
+    const problem = transferProblem(transfer)
+    if (problem !== null) throw new Error(problem)
+    const orgId = (transfer.credit.startsWith('org:') ? transfer.credit : transfer.debit).slice('org:'.length)
+    const purchased = () =>
+      this.#balance(orgId) - this.#grantsOf(orgId).reduce((sum, { remaining }) => sum + remaining, 0n)
+    const unchanged = { added: false, purchasedNanodollars: purchased() }
+    const earlier = this.transfers.find(each => each.id === transfer.id)
+    if (earlier !== undefined) return { ...unchanged, transfer: earlier, refusal: null }
+    if (transfer.kind === 'refund' && !force && transfer.amountNanodollars > purchased())
+      return { ...unchanged, transfer: null, refusal: 'not_purchased' as const }
+    if ((transfer.expiresMs ?? Number.POSITIVE_INFINITY) <= transfer.atMs)
+      return { ...unchanged, transfer: null, refusal: 'ended' as const }
+    this.transfers.push(transfer)
+    return { added: true, transfer, refusal: null, purchasedNanodollars: purchased() }
+  }
+
+  async dueGrants(nowMs: number, orgId: string | null) {
+    const orgs = orgId === null ? [...this.orgs.keys()] : [orgId]
+    const open = await Promise.all(orgs.map(async org => (await this.creditTotals(org)).grants))
+    return open.flat().filter(({ expiresMs }) => expiresMs !== null && expiresMs <= nowMs)
+  }
+
+  async expireGrant(grantId: string, mostNanodollars: bigint, nowMs: number) {
+    const grant = (await this.dueGrants(nowMs, null)).find(({ id }) => id === grantId)
+    if (grant === undefined) return 0n
+    const amountNanodollars = smallestAmount(mostNanodollars, grant.remainingNanodollars, this.#balance(grant.orgId))
+    const debit = orgAccount(grant.orgId)
+    const id = `${debit}:expiry:${grantId.slice(`${debit}:credit:`.length)}:${this.transfers.length}`
+    const parts = { kind: 'expiry', requestId: null, atMs: nowMs, memo: null } as const
+    if (amountNanodollars > 0n) this.transfers.push({ id, debit, credit: GRANTS, amountNanodollars, ...parts })
+    return amountNanodollars
+  }
+
+  async creditTotals(orgId: string) {
+    const account = orgAccount(orgId)
+    const sum = (kind: Transfer['kind'], side: 'debit' | 'credit') =>
+      this.#sum(each => each.kind === kind && each[side] === account)
+    return {
+      creditedNanodollars: sum('credit', 'credit'),
+      grantedNanodollars: sum('grant', 'credit'),
+      refundedNanodollars: sum('refund', 'debit'),
+      chargedBackNanodollars: sum('chargeback', 'debit'),
+      correctedNanodollars: sum('correction', 'credit') - sum('correction', 'debit'),
+      expiredNanodollars: sum('expiry', 'debit'),
+      grants: this.#grantsOf(orgId).map(({ transfer, remaining }) => ({
+        id: transfer.id,
+        orgId,
+        amountNanodollars: transfer.amountNanodollars,
+        remainingNanodollars: remaining,
+        expiresMs: transfer.expiresMs ?? null,
+      })),
+    }
+  }
+
+  async creditTransfers(orgId: string, page: { limit: number; cursor?: string }) {
+    const account = orgAccount(orgId)
+    const rows = this.transfers
+      .filter(each => (each.credit === account || each.debit === account) && each.kind !== 'charge')
+      .reverse()
+    const start = page.cursor === undefined ? 0 : rows.findIndex(each => each.id === page.cursor) + 1
+    const data = rows.slice(start, start + page.limit)
+    return { rows: data, nextCursor: start + data.length < rows.length ? (data.at(-1)?.id ?? null) : null }
+  }
+
   async putModel(model: StoredModel) {
     this.models.set(model.id, model)
   }
@@ -190,10 +254,6 @@ export class FakeStore implements ControlStore {
     }
   }
 
-  async creditedTotal(orgId: string) {
-    return this.#sum(each => each.kind === 'credit' && each.credit === orgAccount(orgId))
-  }
-
   async priceById(priceId: string) {
     return this.prices.find(each => each.id === priceId) ?? null
   }
@@ -209,6 +269,30 @@ export class FakeStore implements ControlStore {
   async verify() {
     const { transfers, settlements, problems } = this
     return { ok: problems.length === 0, transfers: transfers.length, settlements: settlements.length, problems }
+  }
+
+  #balance(orgId: string): bigint {
+    const account = orgAccount(orgId)
+    return this.#sum(each => each.credit === account) - this.#sum(each => each.debit === account)
+  }
+
+  // Open grants in the order in which they are spent.
+  #grantsOf(orgId: string): { transfer: Transfer; remaining: bigint }[] {
+    const account = orgAccount(orgId)
+    let charged = 0n
+    const events: GrantEvent[] = []
+    for (const { id, kind, credit, debit, amountNanodollars, expiresMs = null } of this.transfers) {
+      const at = { amountNanodollars, chargedNanodollars: charged }
+      if (kind === 'charge' && debit === account) charged += amountNanodollars
+      if (kind === 'grant' && credit === account) events.push({ type: 'given', id, expiresMs, ...at })
+      if (kind === 'expiry' && debit === account) {
+        const name = id.slice(`${account}:expiry:`.length, id.lastIndexOf(':'))
+        events.push({ type: 'ended', id: `${account}:credit:${name}`, ...at })
+      }
+    }
+    return [...remainingOfGrants(events, charged)]
+      .filter(([, remaining]) => remaining > 0n)
+      .map(([id, remaining]) => ({ transfer: this.transfers.find(each => each.id === id) as Transfer, remaining }))
   }
 
   #sum(counts: (transfer: Transfer) => boolean): bigint {

@@ -28,6 +28,12 @@ export const DollarsIn = z
   })
   .openapi({ type: 'string', description: DOLLARS, example: '5.00' })
 
+/** An amount of money of either sign, in a request body; nanodollars once parsed. */
+export const SignedDollarsIn = z
+  .string('has to be a string such as "5.00", so that no digit is lost')
+  .transform((text, context) => parsed(text, parseDollars, context))
+  .openapi({ type: 'string', description: DOLLARS, example: '5.00' })
+
 /** The name of a price group. */
 export const GroupIn = z
   .string()

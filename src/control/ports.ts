@@ -1,6 +1,7 @@
 import type { LimitRule, Project } from '../inference/limit-rule.ts'
 import type { ApiKey, Price, Snapshot } from '../inference/snapshot.ts'
 import type { Funds } from '../ledger/books.ts'
+import type { CreditTotals, OpenGrant } from '../ledger/grant.ts'
 import type { Admission, Ending, Settlement, Transfer } from '../ledger/journal.ts'
 import type { Limit } from '../ledger/limit-counter.ts'
 import type { BillingDetails } from '../statements/invoice.ts'
@@ -70,6 +71,18 @@ export interface VerifyResult {
   readonly problems: readonly string[]
 }
 
+/** What became of a transfer that was to be posted. */
+export interface PostedTransfer {
+  /** False when one of its id was there, or it was refused. */
+  readonly added: boolean
+  /** The one on record; null when it was refused. */
+  readonly transfer: Transfer | null
+  /** `not_purchased`: a refund of more than was bought and not spent. `ended`: a grant that would be over already. */
+  readonly refusal: 'not_purchased' | 'ended' | null
+  /** What the org has bought and not spent, nanodollars; negative when more was taken back. */
+  readonly purchasedNanodollars: bigint
+}
+
 /** What the control plane needs of durable storage. Every promise resolves once the change is on disk. */
 export interface ControlStore {
   /** `balances` is by org id, `spent` by key id; nanodollars. */
@@ -93,6 +106,12 @@ export interface ControlStore {
   revokeKey(keyId: string, revokedMs: number): Promise<void>
   /** Adds the transfer unless one of its id is on record; answers the one on record. */
   addCredit(transfer: Transfer): Promise<{ added: boolean; transfer: Transfer }>
+  /** Posts a transfer of a kind that an operator makes, unless one of its id is on record. */
+  post(transfer: Transfer, rule: { force: boolean }): Promise<PostedTransfer>
+  /** Grants that are over while something is left of them, of one org or of all. */
+  dueGrants(nowMs: number, orgId: string | null): Promise<readonly OpenGrant[]>
+  /** Gives back what is left of a grant that is over, at most so much; answers how much that was, nanodollars. */
+  expireGrant(grantId: string, mostNanodollars: bigint, nowMs: number): Promise<bigint>
   putModel(model: StoredModel): Promise<void>
   removeModel(modelId: string): Promise<void>
   /** Appends prices, all or none. */
@@ -115,8 +134,13 @@ export interface ControlStore {
   ): Promise<{ rows: readonly Transfer[]; nextCursor: string | null }>
   /** What the books say of an org from `fromMs` to before `toMs`, whole hours, all read at one instant. */
   statementRecords(orgId: string, fromMs: number, toMs: number): Promise<StatementRecords>
-  /** All credit ever added to an org, nanodollars. */
-  creditedTotal(orgId: string): Promise<bigint>
+  /** What changed an org's credit, by kind, and its open grants. */
+  creditTotals(orgId: string): Promise<CreditTotals>
+  /** The transfers of an org that are not charges, newest first. */
+  creditTransfers(
+    orgId: string,
+    page: { limit: number; cursor?: string },
+  ): Promise<{ rows: readonly Transfer[]; nextCursor: string | null }>
   priceById(priceId: string): Promise<Price | null>
   transfersOf(filter: { requestId: string }): Promise<readonly Transfer[]>
   interrupted(): Promise<readonly Admission[]>
@@ -131,7 +155,7 @@ export interface LiveBooks {
   budgetSpent(budgetId: string): { readonly settledNanodollars: bigint; readonly heldNanodollars: bigint }
   /** What counts under a limit in its window. */
   limitUsed(limit: Limit, nowMs: number): { readonly settled: bigint; readonly held: bigint }
-  /** Makes credit that is on disk available at once. */
+  /** Adds credit that is on disk, or takes some away; at once. */
   credit(orgId: string, nanodollars: bigint): void
 }
 

@@ -59,7 +59,7 @@ test('credit is on record once, and an id is never used for two amounts', () =>
     const { client, refused } = await createHarness({ store })
     const { id } = await client.createOrg({ name: 'Acme' })
     assert.equal((await client.addCredit(id, { amount: '5', id: 'a', memo: 'first' })).added, true)
-    const again = await client.addCredit(id, { amount: '5', id: 'a', memo: 'second' })
+    const again = await client.addCredit(id, { amount: '5', id: 'a', memo: 'first' })
     assert.deepEqual([again.added, again.memo, again.credit.credited], [false, 'first', '5.00'])
     await refused(
       `POST /orgs/${id}/credit`,
@@ -70,6 +70,43 @@ test('credit is on record once, and an id is never used for two amounts', () =>
       'id',
     )
     assert.equal((await client.verifyLedger()).ok, true)
+  }))
+
+test('what changed credit is on record, by kind, and the books balance', () =>
+  withStore(async store => {
+    const { client, refused } = await createHarness({ store })
+    const { id } = await client.createOrg({ name: 'Acme' })
+    const path = `POST /orgs/${id}/credit`
+    await client.addCredit(id, { amount: '5', id: 'bought', by: 'ada' })
+    await client.addCredit(id, { kind: 'grant', amount: '2', id: 'welcome', expires_in_s: 86_400 })
+    await client.addCredit(id, { kind: 'correction', amount: '-0.50', memo: 'typo', id: 'typo' })
+    await refused(
+      path,
+      { kind: 'refund', amount: '4.51' },
+      409,
+      'conflict',
+      /amount: 4\.50 of what was bought/,
+      'amount',
+    )
+    await client.addCredit(id, { kind: 'refund', amount: '4.50', id: 'back' })
+    const { credit } = await client.addCredit(id, { kind: 'chargeback', amount: '5', id: 'dp_1' })
+    const { purchased, granted_left, balance, available, charged, corrected } = credit
+    assert.deepEqual(
+      [purchased, granted_left, balance, available, charged, corrected],
+      ['-5.00', '2.00', '-3.00', '-3.00', '0.00', '-0.50'],
+    )
+    assert.deepEqual(
+      await Array.fromAsync(allRows(query => client.listCreditTransfers(id, query), { limit: 2 })),
+      [
+        { id: 'welcome', kind: 'grant', amount: '2.00', expires_at: '2026-02-01T12:00:00.000Z' },
+        { id: 'typo', kind: 'correction', amount: '-0.50', memo: 'typo' },
+        { id: 'dp_1', kind: 'chargeback', amount: '-5.00' },
+        { id: 'bought', kind: 'credit', amount: '5.00', by: 'ada' },
+        { id: 'back', kind: 'refund', amount: '-4.50' },
+      ].map(row => ({ at: NOW, memo: null, by: null, expires_at: null, ...row })),
+    )
+    const verified = await client.verifyLedger()
+    assert.deepEqual([verified.ok, verified.transfers, verified.problems], [true, 5, []])
   }))
 
 test('settled requests are listed, summed, told and verified', () =>

@@ -1,6 +1,6 @@
 import { createRoute, z } from '@hono/zod-openapi'
 import { ApiError } from '../errors.ts'
-import type { Settlement, Transfer } from '../ledger/journal.ts'
+import { type Settlement, TRANSFER_KINDS, type Transfer } from '../ledger/journal.ts'
 import { formatDollars } from '../ledger/money.ts'
 import { answers, type Control, type ControlApp } from './control-context.ts'
 import { endingRule } from './ending-rule.ts'
@@ -101,7 +101,7 @@ const TransferBody = z
     debit: z.string(),
     credit: z.string(),
     amount: DollarsOut,
-    kind: z.enum(['credit', 'charge', 'overrun', 'closing']),
+    kind: z.enum(TRANSFER_KINDS),
     request: z.string().nullable(),
     at: TimeOut,
     memo: z.string().nullable(),

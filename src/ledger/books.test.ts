@@ -173,6 +173,30 @@ test('what the journal lost was not charged and is not held', () =>
     hold b 10            ok
   `))
 
+test('what is taken back stops new holds and growth, and lets running ones settle', () =>
+  check(`
+    credit 100
+    hold a 60            ok
+    hold b 30            ok
+    credit -70
+    balance 30 90
+    hold c 30            credit_held:0
+    hold c 31            credit:0
+    hold c 0             credit_held:0
+    extend a 1           credit_held:0
+    trim a 40
+    settle a 40
+    durable a
+    balance -10 30
+    hold c 0             credit:0
+    settle b 30
+    durable b
+    balance -40 0
+    credit 41
+    hold c 1             ok
+    hold d 1             credit_held:0
+  `))
+
 test('a hold of nothing is a hold', () =>
   check(`
     hold a 0             ok
@@ -198,7 +222,7 @@ test('a hold dies once', async () => {
 test('whatever happens in whatever order, nothing is overspent and nothing stays held', async () => {
   const operations = fc.array(
     fc.record({
-      kind: fc.constantFrom('hold', 'extend', 'trim', 'settle', 'void', 'credit', 'answer'),
+      kind: fc.constantFrom('hold', 'extend', 'trim', 'settle', 'void', 'credit', 'take', 'answer'),
       amount: fc.bigInt({ min: 0n, max: 60n }),
       pick: fc.nat(20),
       lost: fc.boolean(),
@@ -218,9 +242,11 @@ test('whatever happens in whatever order, nothing is overspent and nothing stays
       const holds: Hold[] = []
       const settling: Promise<unknown>[] = []
       let credited = 100n
+      let taken = 0n
       const cap = 150n
       for (const { kind, amount, pick, lost } of script) {
         const hold = holds[pick % Math.max(holds.length, 1)]
+        const before = books.orgFunds('o')
         if (kind === 'hold') {
           const outcome = books.hold({
             requestId: `r${holds.length}`,
@@ -232,6 +258,10 @@ test('whatever happens in whatever order, nothing is overspent and nothing stays
         } else if (kind === 'credit') {
           books.credit('o', amount)
           credited += amount
+        } else if (kind === 'take') {
+          // A refund or a chargeback, whatever is left.
+          books.credit('o', -amount)
+          taken += amount
         } else if (kind === 'answer') {
           answers.shift()?.(lost)
           await new Promise(setImmediate)
@@ -251,12 +281,14 @@ test('whatever happens in whatever order, nothing is overspent and nothing stays
         }
         const funds = books.orgFunds('o')
         const spent = books.budgetSpent('b')
-        assert.ok(funds.availableNanodollars >= 0n, 'available never falls below zero')
+        assert.ok(funds.availableNanodollars + taken >= 0n, 'only what is taken back leaves less than nothing')
         assert.equal(
-          funds.balanceNanodollars + spent.settledNanodollars,
+          funds.balanceNanodollars + spent.settledNanodollars + taken,
           credited,
-          'what was credited is either there or settled',
+          'what was credited is there, settled or taken back',
         )
+        if (funds.heldNanodollars > before.heldNanodollars)
+          assert.ok(funds.availableNanodollars >= 0n, 'nothing is held, and no hold grows, of what is not there')
         assert.ok(spent.settledNanodollars + spent.heldNanodollars <= cap, 'the budget holds')
         assert.equal(funds.heldNanodollars, spent.heldNanodollars)
       }

@@ -66,7 +66,7 @@ export type HoldOutcome =
   | { readonly hold: Hold; readonly refusal: null }
   | { readonly hold: null; readonly refusal: HoldRefusal }
 
-/** Money of one account or budget. `available` is balance − held. */
+/** Money of one account or budget. `available` is balance − held; below zero after more was taken back than was left. */
 export interface Funds {
   readonly balanceNanodollars: bigint
   readonly heldNanodollars: bigint
@@ -98,7 +98,7 @@ interface Counter {
 /**
  * The operator's books in memory: synchronous, without I/O and without a clock, so that no await stands inside a decision
  * about money. Invariant, at every instant: for each org, held ≤ balance at the moment money is held or a hold grows; for
- * each budget, settled + held ≤ limit. A hold is born in `hold` and dies once, in `settle` or `void`.
+ * each budget, settled + held ≤ limit. Credit that is taken back may leave held > balance until holds end. A hold is born in `hold` and dies once, in `settle` or `void`.
  *
  * Durability is the journal's: balances change only once it has answered, until then the whole hold stays held.
  */
@@ -198,7 +198,10 @@ export class Books {
     this.#journal.voided(hold.requestId)
   }
 
-  /** Adds credit that the journal already made durable. */
+  /**
+   * Changes an org's credit by an amount of either sign, nanodollars. What is added has to be durable before. What is taken may leave
+   * less than nothing available: then nothing new is held and no hold grows, while running holds settle as they would have.
+   */
   credit(orgId: string, nanodollars: bigint): void {
     const org = this.#org(orgId)
     org.settled += nanodollars

@@ -14,6 +14,19 @@ import type { StoredAnswer } from './stored-answer.ts'
  */
 export type Ending = 'completed' | 'cancelled' | 'timed_out' | 'aborted' | 'failed' | 'exhausted' | 'empty'
 
+/** What a transfer can be; see `Transfer.kind`. */
+export const TRANSFER_KINDS = [
+  'credit',
+  'grant',
+  'refund',
+  'chargeback',
+  'correction',
+  'expiry',
+  'charge',
+  'overrun',
+  'closing',
+] as const
+
 /** One immutable movement between two accounts. The id makes a repeated append harmless. */
 export interface Transfer {
   readonly id: string
@@ -21,11 +34,21 @@ export interface Transfer {
   readonly credit: AccountId
   /** Nanodollars, above zero. */
   readonly amountNanodollars: bigint
-  /** `closing` carries over what all charges of a month were, once its usage rows were dropped. */
-  readonly kind: 'credit' | 'charge' | 'overrun' | 'closing'
+  /**
+   * - `credit`: an org paid for it; `grant`: it got it for free, perhaps until some time;
+   * - `refund`: money given back to the customer; `chargeback`: the customer's bank took it back;
+   * - `correction`: either way, for the reason that its memo says;
+   * - `expiry`: what was left of a grant goes back to the operator;
+   * - `charge`, `overrun`: of a request; `closing` carries over what all charges of a month were, once its usage rows were dropped.
+   */
+  readonly kind: (typeof TRANSFER_KINDS)[number]
   readonly requestId: string | null
   readonly atMs: number
   readonly memo: string | null
+  /** Who made it, such as a user's name; null or absent where that is not known. */
+  readonly by?: string | null
+  /** When a grant ends, milliseconds since 1970; null or absent: never. */
+  readonly expiresMs?: number | null
 }
 
 /**

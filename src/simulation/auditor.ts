@@ -48,7 +48,12 @@ export class Auditor {
   /** How often each line of the table of endings came up, told from what truly happened. */
   readonly lines = new Map<EndingLine, number>()
   readonly #repeats = new RepeatAuditor((subject, what) => this.wrong(subject, what))
-  readonly #credits: ReadonlyMap<string, bigint>
+  /** All that was credited and granted, less what was taken back and what ended, by org. */
+  readonly #credits: Map<string, bigint>
+  /** What was taken back, by org: it alone may leave less than nothing. */
+  readonly #taken = new Map<string, bigint>()
+  /** What the process has set aside to end a grant, by org, and not yet been told of as written. */
+  #reserved = new Map<string, bigint>()
   readonly #caps: ReadonlyMap<string, bigint | null>
   readonly #disk: SimulatedDisk
   readonly #cases = new Map<string, Case>()
@@ -60,7 +65,7 @@ export class Auditor {
 
   /** `credits` in nanodollars by org; `caps` by key, null without one. */
   constructor(credits: ReadonlyMap<string, bigint>, caps: ReadonlyMap<string, bigint | null>, disk: SimulatedDisk) {
-    this.#credits = credits
+    this.#credits = new Map(credits)
     this.#caps = caps
     this.#disk = disk
   }
@@ -82,7 +87,25 @@ export class Auditor {
     if (found !== undefined) found.attempt = record
   }
 
-  admitted({ requestId }: Admission): void {
+  /** An org's credit was changed on the disk, by what was given or what ended. */
+  moved(orgId: string, nanodollars: bigint): void {
+    addTo(this.#credits, orgId, nanodollars)
+  }
+
+  /** Money was taken back from an org, on the disk and in the books, whether it is still there or not. */
+  takenBack(orgId: string, nanodollars: bigint): void {
+    addTo(this.#credits, orgId, -nanodollars)
+    addTo(this.#taken, orgId, nanodollars)
+  }
+
+  /** The process sets some of an org's credit aside (above 0), or gives it back. */
+  reserved(orgId: string, nanodollars: bigint): void {
+    addTo(this.#reserved, orgId, nanodollars)
+  }
+
+  /** A request was let in, which left its org so much available, nanodollars. */
+  admitted({ requestId, orgId }: Admission, availableNanodollars: bigint): void {
+    if (availableNanodollars < 0n) this.wrong(requestId, `let in while ${orgId} has ${availableNanodollars} available`)
     if (this.#open.has(requestId)) this.wrong(requestId, 'admitted twice')
     if (this.#drained) this.wrong(requestId, 'admitted after the drain had ended')
     this.#open.add(requestId)
@@ -146,9 +169,9 @@ export class Auditor {
     for (const [orgId, credited] of this.#credits) {
       const { balanceNanodollars, heldNanodollars } = books.orgFunds(orgId)
       const charged = this.#charged.get(`org:${orgId}`) ?? 0n
-      if (balanceNanodollars !== credited - charged)
-        this.wrong(orgId, `has ${balanceNanodollars}, should have ${credited - charged}`)
-      if (heldNanodollars < 0n || charged + heldNanodollars > credited)
+      const expected = credited - charged - (this.#reserved.get(orgId) ?? 0n)
+      if (balanceNanodollars !== expected) this.wrong(orgId, `has ${balanceNanodollars}, should have ${expected}`)
+      if (heldNanodollars < 0n || charged + heldNanodollars > credited + (this.#taken.get(orgId) ?? 0n))
         this.wrong(orgId, `${charged} charged and ${heldNanodollars} held of ${credited}`)
       if (this.#open.size === 0 && heldNanodollars !== 0n) this.wrong(orgId, `${heldNanodollars} held for nobody`)
     }
@@ -214,6 +237,7 @@ export class Auditor {
     this.#open = new Set()
     this.#repeats.crashed()
     this.#drained = false
+    this.#reserved = new Map()
     this.#charged = new Map()
     for (const { orgId, keyId, chargeNanodollars } of this.#disk.settlements.values()) {
       this.#charge(`org:${orgId}`, chargeNanodollars)
@@ -228,8 +252,12 @@ export class Auditor {
     if (this.#open.size > 0) this.wrong('drain', `ended with ${this.#open.size} open holds`)
   }
 
-  /** Faults have stopped and everything had time to end. */
-  quiet(books: BooksView): void {
+  /** Faults have stopped and everything had time to end, grants that were over before `nowMs` among it. */
+  quiet(books: BooksView, nowMs: number): void {
+    for (const { id, orgId, remaining, expiresMs } of this.#disk.grants) {
+      if (expiresMs < nowMs && remaining > 0n && books.orgFunds(orgId).availableNanodollars > 0n)
+        this.wrong(id, `is over, and ${remaining} of it never went back`)
+    }
     if (this.#open.size > 0) this.wrong('end', `${this.#open.size} holds never ended: ${[...this.#open].join(', ')}`)
     this.instant(books)
     this.#checkDisk()
@@ -242,12 +270,30 @@ export class Auditor {
     }
     for (const [orgId, credited] of this.#credits) {
       const charged = perOwner.get(orgId) ?? 0n
-      if (charged > credited) this.wrong(orgId, `the disk has charges of ${charged} on ${credited}`)
+      if (charged > credited + (this.#taken.get(orgId) ?? 0n))
+        this.wrong(orgId, `the disk has charges of ${charged} on ${credited}`)
+      this.#checkGrants(orgId, charged)
       if (this.#disk.state().balances.get(orgId) !== credited - charged) this.wrong(orgId, 'transfers do not balance')
     }
     for (const [keyId, cap] of this.#caps) {
       if (cap !== null && (perOwner.get(keyId) ?? 0n) > cap) this.wrong(keyId, 'the disk has charges beyond its cap')
     }
+  }
+
+  // All grants were there before the first charge, so every charge came out of them as long as something was left.
+  #checkGrants(orgId: string, charged: bigint): void {
+    const grants = this.#disk.grants.filter(grant => grant.orgId === orgId)
+    let spent = 0n
+    let left = 0n
+    for (const { id, amount, remaining, expired } of grants) {
+      const own = amount - remaining - expired
+      if (remaining < 0n || own < 0n) this.wrong(id, `${remaining} left and ${expired} ended of ${amount}`)
+      if (own > 0n && left > 0n) this.wrong(id, 'was spent before one that ends sooner')
+      spent += own
+      left += remaining
+    }
+    if (left > 0n ? spent !== charged : spent > charged)
+      this.wrong(orgId, `${spent} were spent from grants, ${left} are left of them, ${charged} were charged`)
   }
 
   // The table of docs/concepts/endings.md, told a second time.
@@ -369,7 +415,7 @@ export class Auditor {
   }
 
   #charge(owner: string, nanodollars: bigint): void {
-    this.#charged.set(owner, (this.#charged.get(owner) ?? 0n) + nanodollars)
+    addTo(this.#charged, owner, nanodollars)
   }
 }
 
@@ -391,6 +437,10 @@ function lineOf({ facts, attempt }: Case, { ending }: Settlement): EndingLine {
     case 'empty':
       return ending
   }
+}
+
+function addTo(sums: Map<string, bigint>, owner: string, nanodollars: bigint): void {
+  sums.set(owner, (sums.get(owner) ?? 0n) + nanodollars)
 }
 
 /** Nanodollars, rounded half to even: p/1000 rounded half up, but one less where a half went to an odd number. */

@@ -16,16 +16,57 @@ export const JOURNAL_FAULTS = [
 
 export type JournalFault = (typeof JOURNAL_FAULTS)[number]
 
+/** A grant of the simulation. Amounts are nanodollars. */
+export interface SimulatedGrant {
+  readonly id: string
+  readonly orgId: string
+  readonly amount: bigint
+  readonly expiresMs: number
+  remaining: bigint
+  /** What went back when it was over. */
+  expired: bigint
+}
+
 /** The disk of the simulation: what is on it survives every crash. */
 export class SimulatedDisk {
   /** Settlements by request, in the order in which they became durable. */
   readonly settlements = new Map<string, Settlement>()
+  /** All that was credited and granted, less what was taken back and what ended. */
   readonly credits = new Map<string, bigint>()
   /** Answers that can be had again, by the hash of their key. */
   readonly answers = new Map<string, StoredAnswer>()
+  /** In the order in which they are spent. */
+  readonly grants: SimulatedGrant[] = []
   full = false
   /** A write failed and nobody knows what is there: nothing is written until the next start. */
   broken = false
+
+  /** Changes an org's credit. */
+  move(orgId: string, nanodollars: bigint): void {
+    this.credits.set(orgId, (this.credits.get(orgId) ?? 0n) + nanodollars)
+  }
+
+  /** Gives an org a grant. */
+  give(grant: SimulatedGrant): void {
+    this.grants.push(grant)
+    this.grants.sort((a, b) => a.expiresMs - b.expiresMs)
+    this.move(grant.orgId, grant.amount)
+  }
+
+  /** Keeps a settlement, unless its request has one, and takes its charge from the grants of its org first, as the store does. */
+  keep(settlement: Settlement, answer?: StoredAnswer): void {
+    // As the store does: a second settlement of a request changes nothing.
+    if (this.settlements.has(settlement.requestId)) return
+    this.settlements.set(settlement.requestId, settlement)
+    if (answer !== undefined) this.answers.set(answer.keyHash, answer)
+    let rest = settlement.chargeNanodollars
+    for (const grant of this.grants) {
+      if (grant.orgId !== settlement.orgId) continue
+      const taken = rest < grant.remaining ? rest : grant.remaining
+      grant.remaining -= taken
+      rest -= taken
+    }
+  }
 
   /** What a process reads when it starts. */
   state(): BooksState {
@@ -155,11 +196,7 @@ export class SimulatedJournal implements Journal {
 
   #keep({ settlement, answer }: Entry): void {
     const { disk, watch } = this.#options
-    // As the store does: a second settlement of a request changes nothing.
-    if (!disk.settlements.has(settlement.requestId)) {
-      disk.settlements.set(settlement.requestId, settlement)
-      if (answer !== undefined) disk.answers.set(answer.keyHash, answer)
-    }
+    disk.keep(settlement, answer)
     watch.durable(settlement, answer)
   }
 }

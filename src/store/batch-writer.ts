@@ -1,6 +1,7 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import { OVERRUN, orgAccount, REVENUE } from '../ledger/account.ts'
 import { closeMonths } from './close-months.ts'
+import type { Grants } from './grants.ts'
 import type { Batch, PackedAnswer, RefusedSettlement } from './messages.ts'
 import type { Names } from './names.ts'
 import { StoreRefused } from './refusal.ts'
@@ -31,13 +32,13 @@ interface Rollup {
 }
 
 /**
- * Writes batches of settlements, each batch in one transaction: the usage row of each request with the answer that
- * is stored for it, and per batch, not per request, the
- * balances and the hourly sums that they change.
+ * Writes batches of settlements, each batch in one transaction: the usage row of each request with the answer that is stored for it, and
+ * per batch, not per request, the balances, what is left of grants and the hourly sums that they change.
  */
 export class BatchWriter {
   readonly #database: DatabaseSync
   readonly #names: Names
+  readonly #grants: Grants
   readonly #usage: UsageWriter
   readonly #orgs = new Map<string, { readonly org: number; readonly account: number }>()
   readonly #stored: StoredAnswers
@@ -51,9 +52,10 @@ export class BatchWriter {
   readonly #insertAdmission: StatementSync
   readonly #deleteAdmission: StatementSync
 
-  constructor(database: DatabaseSync, names: Names, answersBytesMax = Number.MAX_SAFE_INTEGER) {
+  constructor(database: DatabaseSync, names: Names, grants: Grants, answersBytesMax = Number.MAX_SAFE_INTEGER) {
     this.#database = database
     this.#names = names
+    this.#grants = grants
     const marks = (count: number) => Array(count).fill('?').join(', ')
     this.#usage = new UsageWriter(database)
     this.#stored = new StoredAnswers(database, answersBytesMax)
@@ -112,6 +114,7 @@ export class BatchWriter {
       this.#admissions(batch.admissions)
       for (const requestId of batch.ended) this.#deleteAdmission.run(requestId)
       this.#database.exec('COMMIT')
+      this.#grants.kept()
     } catch (error) {
       // A full disk has rolled back by itself, and then there is nothing left to roll back.
       if (this.#database.isTransaction) this.#database.exec('ROLLBACK')
@@ -137,6 +140,7 @@ export class BatchWriter {
     this.#orgs.clear()
     this.#usage.forget()
     this.#stored.forget()
+    this.#grants.forget()
   }
 
   #settlements(cells: readonly Cell[], refused: RefusedSettlement[] | null): void {
@@ -165,6 +169,7 @@ export class BatchWriter {
 
   #write(sums: Sums): void {
     for (const [account, amount] of sums.balances) this.#addBalance.run(account, amount)
+    for (const [account, amount] of sums.charged) this.#grants.spend(account, amount)
     for (const [key, amount] of sums.spent) this.#addSpent.run(key, amount)
     for (const { key, requests, input, cached, output, charge } of sums.rollups.values()) {
       this.#addRollup.run(...key, requests, input, cached, output, charge)
@@ -208,6 +213,7 @@ export class BatchWriter {
     if (overrun > 0n) sums.move(names.number(OVERRUN), names.number(REVENUE), overrun)
     if (charge > 0n) {
       sums.move(account, names.number(REVENUE), charge)
+      add(sums.charged, account, charge)
       add(sums.spent, key, charge)
     }
     const hour = Math.floor(settledMs / HOUR_MS)
@@ -228,6 +234,8 @@ export class BatchWriter {
 /** What a batch adds to the rows that many requests share. */
 class Sums {
   readonly balances = new Map<number, bigint>()
+  /** Charges by account of the org. */
+  readonly charged = new Map<number, bigint>()
   readonly spent = new Map<number, bigint>()
   readonly rollups = new Map<string, Rollup>()
   #last: Rollup | null = null

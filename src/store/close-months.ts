@@ -4,6 +4,7 @@ import type { Names } from './names.ts'
 import { createViews, listMonths } from './usage-partitions.ts'
 
 const HOUR_MS = 3_600_000
+const POSTED_COLUMNS = 'id, debit, credit, nanodollars, kind, request_id, at_ms, memo'
 
 /**
  * Drops the usage rows of every month that ended at the latest at `beforeMs`, oldest first, each in one transaction. What all charges of
@@ -16,13 +17,13 @@ export function closeMonths(database: DatabaseSync, names: Names, beforeMs: numb
     database.exec('BEGIN IMMEDIATE')
     try {
       const transfer = database.prepare(
-        `INSERT INTO posted_transfers SELECT 'closing:${name}:' || substr(n.name, 5) || ':${nowMs}', u.account, ?, sum(u.charge), 'closing', NULL, ?, NULL
+        `INSERT INTO posted_transfers (${POSTED_COLUMNS}) SELECT 'closing:${name}:' || substr(n.name, 5) || ':${nowMs}', u.account, ?, sum(u.charge), 'closing', NULL, ?, NULL
          FROM usage_${name} u JOIN names n ON n.n = u.account WHERE u.charge > 0 GROUP BY u.account`,
       )
       transfer.run(names.number(REVENUE), toMs)
       database
         .prepare(
-          `INSERT INTO posted_transfers SELECT 'closing:${name}:${nowMs}:overrun', ?, ?, sum(overrun), 'closing', NULL, ?, NULL
+          `INSERT INTO posted_transfers (${POSTED_COLUMNS}) SELECT 'closing:${name}:${nowMs}:overrun', ?, ?, sum(overrun), 'closing', NULL, ?, NULL
            FROM usage_${name} HAVING sum(overrun) > 0`,
         )
         .run(names.number(OVERRUN), names.number(REVENUE), toMs)

@@ -1,9 +1,12 @@
 import type { DatabaseSync, SQLInputValue } from 'node:sqlite'
 import type { LimitRule, Project } from '../inference/limit-rule.ts'
 import type { ApiKey, Price } from '../inference/snapshot.ts'
-import { FUNDING } from '../ledger/account.ts'
+import { type AccountId, GRANTS } from '../ledger/account.ts'
+import { smallestAmount } from '../ledger/grant.ts'
 import type { Transfer } from '../ledger/journal.ts'
+import { transferProblem } from '../ledger/transfer-rules.ts'
 import { documentOfTerms } from '../pricing/document.ts'
+import { balanceOf, chargedTotal, expiriesOf, type Grants, grantById, grantedLeft, insertGrant } from './grants.ts'
 import type { Names } from './names.ts'
 import { transferOf } from './reads.ts'
 import { StoreRefused } from './refusal.ts'
@@ -11,6 +14,18 @@ import { StoreRefused } from './refusal.ts'
 /** A model as the operator set it, its prices apart; the document is opaque here. */
 export interface StoredDocument {
   readonly id: string
+}
+
+/** What became of a transfer that was to be posted. */
+export interface Posted {
+  /** False when one of its id was there, or it was refused. */
+  readonly added: boolean
+  /** The one on record; null when it was refused. */
+  readonly transfer: Transfer | null
+  /** `not_purchased`: a refund of more than was bought and not spent. `ended`: a grant that would be over already. */
+  readonly refusal: 'not_purchased' | 'ended' | null
+  /** What the org has bought and not spent now, nanodollars; negative when more was taken back. */
+  readonly purchasedNanodollars: bigint
 }
 
 /** The store's integers are signed 64 bits. */
@@ -25,10 +40,12 @@ function refuseCap(capNanodollars: bigint | null): void {
 export class ControlWrites {
   readonly #database: DatabaseSync
   readonly #names: Names
+  readonly #grants: Grants
 
-  constructor(database: DatabaseSync, names: Names) {
+  constructor(database: DatabaseSync, names: Names, grants: Grants) {
     this.#database = database
     this.#names = names
+    this.#grants = grants
   }
 
   createOrg(org: { id: string; name: string; createdMs: number }): void {
@@ -118,35 +135,87 @@ export class ControlWrites {
 
   /** Adds a transfer of credit to an org unless one of its id is there; answers the one that is there afterwards. */
   addCredit(transfer: Transfer): { added: boolean; transfer: Transfer } {
+    const { id, kind, debit, credit } = transfer
+    if (kind !== 'credit') throw new StoreRefused(`${id} is no credit: it moves from ${debit} to ${credit} as ${kind}.`)
+    const { added, transfer: posted } = this.post(transfer, { force: false })
+    return { added, transfer: posted as Transfer }
+  }
+
+  /**
+   * Posts a transfer of credit, of a grant, or of something taken back, unless one of its id is there; answers the one that is there
+   * afterwards. Not posted is a refund of more than the org has bought and not spent, unless it is forced, and a grant that is over.
+   *
+   * @throws StoreRefused for a transfer between accounts, of an amount or with an id that its kind cannot have.
+   */
+  post(transfer: Transfer, { force }: { force: boolean }): Posted {
     return this.#change(() => {
-      const { id, kind, amountNanodollars } = transfer
-      if (kind !== 'credit' || transfer.debit !== FUNDING || !transfer.credit.startsWith('org:'))
-        throw new StoreRefused(`${id} is no credit: it moves from ${transfer.debit} to ${transfer.credit} as ${kind}.`)
-      // The ids of charges are made of request ids, which no credit may take beforehand.
-      if (/:(charge|overrun)$/.test(id)) throw new StoreRefused(`A credit cannot have the id of a charge: ${id}.`)
-      if (amountNanodollars <= 0n || amountNanodollars > INTEGER_MAX)
-        throw new StoreRefused(`A credit of ${amountNanodollars} n$ is not above zero, or beyond what the books hold.`)
-      const debit = this.#names.number(transfer.debit)
-      const credit = this.#names.number(transfer.credit)
-      const { changes } = this.#run(
-        'INSERT INTO posted_transfers VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING',
-        transfer.id,
-        debit,
-        credit,
-        transfer.amountNanodollars,
-        transfer.kind,
-        transfer.requestId,
-        transfer.atMs,
-        transfer.memo,
-      )
-      if (Number(changes) === 1) {
-        const balance =
-          'INSERT INTO balances VALUES (?, ?) ON CONFLICT DO UPDATE SET nanodollars = nanodollars + excluded.nanodollars'
-        this.#run(balance, debit, -transfer.amountNanodollars)
-        this.#run(balance, credit, transfer.amountNanodollars)
+      const problem = transferProblem(transfer)
+      if (problem !== null) throw new StoreRefused(problem)
+      const { id, kind, amountNanodollars, atMs, expiresMs = null } = transfer
+      const account = this.#names.number(transfer.credit.startsWith('org:') ? transfer.credit : transfer.debit)
+      const purchasedNanodollars = this.#purchased(account)
+      const unchanged = { added: false, purchasedNanodollars }
+      const earlier = transferOf(this.#database, id)
+      if (earlier !== null) return { ...unchanged, transfer: earlier, refusal: null }
+      if (kind === 'refund' && !force && amountNanodollars > purchasedNanodollars)
+        return { ...unchanged, transfer: null, refusal: 'not_purchased' }
+      if (expiresMs !== null && expiresMs <= atMs) return { ...unchanged, transfer: null, refusal: 'ended' }
+      this.#insertTransfer(transfer, { account, isGrantEvent: kind === 'grant', grantId: null })
+      if (kind === 'grant') {
+        insertGrant(this.#database, { id, account, amountNanodollars, expiresMs })
+        this.#grants.opened(account)
       }
-      return { added: Number(changes) === 1, transfer: transferOf(this.#database, transfer.id) as Transfer }
+      const posted = transferOf(this.#database, id)
+      return { added: true, transfer: posted, refusal: null, purchasedNanodollars: this.#purchased(account) }
     })
+  }
+
+  /**
+   * Gives what is left of a grant that is over back to the operator, at most as much as is said and as the balance has. Answers what
+   * was moved, nanodollars: 0 when the grant is not over, or nothing is left of it.
+   */
+  expireGrant(grantId: string, mostNanodollars: bigint, nowMs: number): bigint {
+    return this.#change(() => {
+      const grant = grantById(this.#database, grantId)
+      if (grant === undefined || grant.expires_ms === null || Number(grant.expires_ms) > nowMs) return 0n
+      const account = Number(grant.account)
+      const amountNanodollars = smallestAmount(mostNanodollars, grant.remaining, balanceOf(this.#database, account))
+      if (amountNanodollars === 0n) return 0n
+      const debit = this.#database.prepare('SELECT name FROM names WHERE n = ?').get(account)?.name as AccountId
+      const id = `${debit}:expiry:${grantId.slice(`${debit}:credit:`.length)}:${expiriesOf(this.#database, grantId) + 1}`
+      const parts = { kind: 'expiry', requestId: null, atMs: nowMs, memo: null } as const
+      this.#insertTransfer(
+        { id, debit, credit: GRANTS, amountNanodollars, ...parts },
+        { grantId, isGrantEvent: true, account },
+      )
+      this.#run('UPDATE grants SET remaining = remaining - ? WHERE seq = ?', amountNanodollars, grant.seq)
+      return amountNanodollars
+    })
+  }
+
+  // A grant and its end say how much the org had been charged by then, so that what is left can be worked out from the rows alone.
+  #insertTransfer(
+    transfer: Transfer,
+    { grantId, isGrantEvent, account }: { grantId: string | null; isGrantEvent: boolean; account: number },
+  ): void {
+    const { id, amountNanodollars, kind, requestId, atMs, memo, by = null } = transfer
+    const debit = this.#names.number(transfer.debit)
+    const credit = this.#names.number(transfer.credit)
+    const charged = isGrantEvent ? chargedTotal(this.#database, account) : null
+    this.#run(
+      `INSERT INTO posted_transfers (id, debit, credit, nanodollars, kind, request_id, at_ms, memo, actor, grant_id, charged)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+      ...[id, debit, credit, amountNanodollars, kind, requestId, atMs, memo, by, grantId, charged],
+    )
+    const balance =
+      'INSERT INTO balances VALUES (?, ?) ON CONFLICT DO UPDATE SET nanodollars = nanodollars + excluded.nanodollars'
+    this.#run(balance, debit, -amountNanodollars)
+    this.#run(balance, credit, amountNanodollars)
+  }
+
+  // What the org has paid for and not spent; negative when more was taken back than that.
+  #purchased(account: number): bigint {
+    return balanceOf(this.#database, account) - grantedLeft(this.#database, account)
   }
 
   putModel(model: StoredDocument): void {

@@ -165,4 +165,24 @@ export const MIGRATIONS: readonly Migration[] = [
       CREATE INDEX payment_events_of_nobody ON payment_events (seq) WHERE org IS NULL AND kind = 'ignored';
     `,
   },
+  {
+    name: 'grants that end, and who made a transfer',
+    sql: `
+      ALTER TABLE posted_transfers ADD COLUMN actor TEXT;
+      ALTER TABLE posted_transfers ADD COLUMN grant_id TEXT;
+      ALTER TABLE posted_transfers ADD COLUMN charged INTEGER;
+      CREATE INDEX posted_transfers_grant ON posted_transfers (grant_id) WHERE grant_id IS NOT NULL;
+      CREATE TABLE grants (
+        seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE REFERENCES posted_transfers (id), account INTEGER NOT NULL,
+        amount INTEGER NOT NULL CHECK (amount > 0), remaining INTEGER NOT NULL CHECK (remaining BETWEEN 0 AND amount), expires_ms INTEGER
+      ) STRICT;
+      CREATE INDEX grants_open ON grants (account) WHERE remaining > 0;
+      CREATE INDEX grants_due ON grants (expires_ms) WHERE remaining > 0;
+      CREATE TRIGGER grants_no_update BEFORE UPDATE OF seq, id, account, amount, expires_ms ON grants
+        BEGIN SELECT RAISE(ABORT, 'of a grant only what is left changes'); END;
+      CREATE TRIGGER grants_only_fall BEFORE UPDATE OF remaining ON grants WHEN NEW.remaining > OLD.remaining
+        BEGIN SELECT RAISE(ABORT, 'what is left of a grant never grows'); END;
+      CREATE TRIGGER grants_no_delete BEFORE DELETE ON grants BEGIN SELECT RAISE(ABORT, 'grants are never deleted'); END;
+    `,
+  },
 ]

@@ -36,19 +36,24 @@ export function openForReading(path: string): DatabaseSync {
 
 /**
  * Brings a database up to the last of the migrations, each in a transaction of its own. The copy made before the first one lies
- * beside the database as `<path>.before-<version>`, and is whole: it gets its name once it is on disk.
+ * beside the database as `<path>.before-<version>`, and is whole: it gets its name once it is on disk. Without a path none is made, for a
+ * database that is a copy itself.
  *
  * @throws NewerSchemaError when the schema is beyond the last migration.
  */
-export function migrate(database: DatabaseSync, path: string, migrations: readonly Migration[] = MIGRATIONS): void {
+export function migrate(
+  database: DatabaseSync,
+  path: string | null,
+  migrations: readonly Migration[] = MIGRATIONS,
+): void {
   const version = Number(database.prepare('PRAGMA user_version').get()?.user_version)
   if (version > migrations.length) {
     throw new NewerSchemaError(
-      `${path} has schema ${version}; this version of Headrace knows up to ${migrations.length}. Use the newer version, or restore a backup.`,
+      `${path ?? 'The copy'} has schema ${version}; this version of Headrace knows up to ${migrations.length}. Use the newer version, or restore a backup.`,
     )
   }
   if (version === migrations.length) return
-  if (version > 0) backUp(database, `${path}.before-${version + 1}`)
+  if (version > 0 && path !== null) backUp(database, `${path}.before-${version + 1}`)
   for (const [i, { name, sql, run }] of migrations.entries()) {
     if (i < version) continue
     try {
@@ -58,7 +63,7 @@ export function migrate(database: DatabaseSync, path: string, migrations: readon
     } catch (cause) {
       if (database.isTransaction) database.exec('ROLLBACK')
       throw new Error(
-        `Migration ${i + 1} (${name}) of ${path} failed, and nothing of it was kept: ${(cause as Error).message}`,
+        `Migration ${i + 1} (${name}) of ${path ?? 'a copy'} failed, and nothing of it was kept: ${(cause as Error).message}`,
         { cause },
       )
     }

@@ -3,9 +3,11 @@ import type { LimitRule, Project } from '../inference/limit-rule.ts'
 import type { Rates } from '../inference/price.ts'
 import type { ApiKey, Org, Price } from '../inference/snapshot.ts'
 import type { AccountId } from '../ledger/account.ts'
+import type { CreditTotals, OpenGrant } from '../ledger/grant.ts'
 import type { Admission, Settlement, Transfer } from '../ledger/journal.ts'
 import { documentOfTariff, type TermsDocument, termsOfDocument } from '../pricing/document.ts'
 import type { StoredDocument } from './control-writes.ts'
+import { SPENDING_ORDER } from './grants.ts'
 import { admissionOf, settlementOf } from './settlement-row.ts'
 
 /** Which usage rows; what is undefined does not restrict. Times are those of settlement. */
@@ -169,16 +171,6 @@ export function usageSummary(database: DatabaseSync, selection: UsageSelection, 
   }))
 }
 
-/** All credit ever added to an org, nanodollars. */
-export function creditedTotal(database: DatabaseSync, orgId: string): bigint {
-  // Summed here: what was ever credited can exceed 64 bits, although no balance does.
-  return all(
-    database,
-    `SELECT nanodollars FROM posted_transfers WHERE kind = 'credit' AND credit = (SELECT n FROM names WHERE name = ?)`,
-    `org:${orgId}`,
-  ).reduce((sum, row) => sum + (row.nanodollars as bigint), 0n)
-}
-
 /** A price by its id, also one that is over. */
 export function priceById(database: DatabaseSync, priceId: string): Price | null {
   const [row] = all(database, 'SELECT * FROM prices WHERE id = ?', priceId)
@@ -193,10 +185,83 @@ export function transfersOf(database: DatabaseSync, filter: { requestId: string 
   return all(database, `${TRANSFER} WHERE t.request_id = ? ORDER BY t.id`, filter.requestId).map(asTransfer)
 }
 
+const POSTED = `SELECT t.id, d.name AS debit, c.name AS credit, t.nanodollars, t.kind, t.request_id, t.at_ms, t.memo, t.actor, g.expires_ms
+  FROM posted_transfers t JOIN names d ON d.n = t.debit JOIN names c ON c.n = t.credit LEFT JOIN grants g ON g.id = t.id`
+
 /** One transfer that was posted by itself, not a charge; null when there is none of that id. */
 export function transferOf(database: DatabaseSync, id: string): Transfer | null {
-  const [row] = all(database, `${TRANSFER.replace('transfers', 'posted_transfers')} WHERE t.id = ?`, id)
-  return row === undefined ? null : asTransfer(row)
+  const [row] = all(database, `${POSTED} WHERE t.id = ?`, id)
+  return row === undefined ? null : asPosted(row)
+}
+
+/** The transfers of an org that are not charges, newest first. The cursor is the last id of the page before. */
+export function creditTransfers(
+  database: DatabaseSync,
+  orgId: string,
+  page: { limit: number; cursor?: string },
+): { rows: Transfer[]; nextCursor: string | null } {
+  const account = `org:${orgId}`
+  const after =
+    page.cursor === undefined ? '' : 'AND (t.at_ms, t.id) < (SELECT at_ms, id FROM posted_transfers WHERE id = ?)'
+  // Each side has an index by time.
+  const found = (['credit', 'debit'] as const).flatMap(side =>
+    all(
+      database,
+      `${POSTED} WHERE t.${side} = (SELECT n FROM names WHERE name = ?) AND t.kind <> 'closing' ${after}
+       ORDER BY t.at_ms DESC, t.id DESC LIMIT ?`,
+      account,
+      ...(page.cursor === undefined ? [] : [page.cursor]),
+      page.limit + 1,
+    ).map(asPosted),
+  )
+  found.sort((a, b) => b.atMs - a.atMs || (a.id < b.id ? 1 : -1))
+  const rows = found.slice(0, page.limit)
+  return { rows, nextCursor: found.length > page.limit ? (rows.at(-1)?.id ?? null) : null }
+}
+
+const GRANT = `SELECT g.id, substr(n.name, 5) AS org, g.amount, g.remaining, g.expires_ms FROM grants g JOIN names n ON n.n = g.account`
+
+/** What changed an org's credit, by kind, and its open grants. */
+export function creditTotals(database: DatabaseSync, orgId: string): CreditTotals {
+  const account = `org:${orgId}`
+  const sums = new Map<string, bigint>()
+  // Summed here: what was ever moved can exceed 64 bits, although no balance does.
+  for (const side of ['credit', 'debit'] as const) {
+    const rows = all(
+      database,
+      `SELECT kind, nanodollars FROM posted_transfers WHERE ${side} = (SELECT n FROM names WHERE name = ?)`,
+      account,
+    )
+    for (const { kind, nanodollars } of rows) {
+      const name = `${text(kind)} ${side}`
+      sums.set(name, (sums.get(name) ?? 0n) + (nanodollars as bigint))
+    }
+  }
+  const sum = (name: string) => sums.get(name) ?? 0n
+  return {
+    creditedNanodollars: sum('credit credit'),
+    grantedNanodollars: sum('grant credit'),
+    refundedNanodollars: sum('refund debit'),
+    chargedBackNanodollars: sum('chargeback debit'),
+    correctedNanodollars: sum('correction credit') - sum('correction debit'),
+    expiredNanodollars: sum('expiry debit'),
+    grants: all(
+      database,
+      `${GRANT} WHERE g.account = (SELECT n FROM names WHERE name = ?) AND g.remaining > 0 ORDER BY ${SPENDING_ORDER}`,
+      account,
+    ).map(grantOf),
+  }
+}
+
+/** Grants that are over while something is left of them and their org has a balance; of one org, or of all. */
+export function dueGrants(database: DatabaseSync, nowMs: number, orgId: string | null): OpenGrant[] {
+  return all(
+    database,
+    `${GRANT} JOIN balances b ON b.account = g.account WHERE g.remaining > 0 AND g.expires_ms <= ? AND b.nanodollars > 0
+     AND (?2 IS NULL OR n.name = 'org:' || ?2) ORDER BY g.expires_ms, g.seq`,
+    nowMs,
+    orgId,
+  ).map(grantOf)
 }
 
 /** Requests that a crash interrupted, newest first. */
@@ -301,5 +366,19 @@ function asTransfer(row: Row): Transfer {
     requestId: row.request_id === null ? null : text(row.request_id),
     atMs: Number(row.at_ms),
     memo: row.memo === null ? null : text(row.memo),
+  }
+}
+
+function asPosted(row: Row): Transfer {
+  return { ...asTransfer(row), by: row.actor === null ? null : text(row.actor), expiresMs: maybeMs(row.expires_ms) }
+}
+
+function grantOf(row: Row): OpenGrant {
+  return {
+    id: text(row.id),
+    orgId: text(row.org),
+    amountNanodollars: row.amount as bigint,
+    remainingNanodollars: row.remaining as bigint,
+    expiresMs: maybeMs(row.expires_ms),
   }
 }

@@ -1,5 +1,6 @@
 import type { LimitRule, Project } from '../inference/limit-rule.ts'
 import type { ApiKey, Org, Price } from '../inference/snapshot.ts'
+import type { CreditTotals, OpenGrant } from '../ledger/grant.ts'
 import {
   type Admission,
   type Journal,
@@ -9,7 +10,7 @@ import {
   type Transfer,
 } from '../ledger/journal.ts'
 import type { StoredAnswer } from '../ledger/stored-answer.ts'
-import type { StoredDocument } from './control-writes.ts'
+import type { Posted, StoredDocument } from './control-writes.ts'
 import type { LimitUse } from './limit-usage.ts'
 import type { Batch, PackedAnswer } from './messages.ts'
 import { type Outbox, outboxOver } from './outbox.ts'
@@ -258,6 +259,21 @@ export class Store<Model extends StoredDocument = StoredDocument> implements Jou
     return this.#writer.call('addCredit', transfer)
   }
 
+  /** Posts a transfer of any kind that is no request's, unless one of its id is on record; see `ControlWrites.post`. */
+  post(transfer: Transfer, rule: { force: boolean }): Promise<Posted> {
+    return this.#writer.call('post', transfer, rule)
+  }
+
+  /** Ends a grant that is over, as far as is said; answers what went back, nanodollars. See `ControlWrites.expireGrant`. */
+  expireGrant(grantId: string, mostNanodollars: bigint, nowMs: number): Promise<bigint> {
+    return this.#writer.call('expireGrant', grantId, mostNanodollars, nowMs)
+  }
+
+  /** Grants that are over and not given back; of one org, or of all. Asked of the writer, so that no second thread starts for it. */
+  dueGrants(nowMs: number, orgId: string | null): Promise<readonly OpenGrant[]> {
+    return this.#writer.call('dueGrants', nowMs, orgId)
+  }
+
   putModel(model: Model): Promise<void> {
     return this.#writer.call('putModel', model)
   }
@@ -326,8 +342,16 @@ export class Store<Model extends StoredDocument = StoredDocument> implements Jou
     return (await this.#reads()).call('statementRecords', orgId, fromMs, toMs)
   }
 
-  async creditedTotal(orgId: string): Promise<bigint> {
-    return (await this.#reads()).call('creditedTotal', orgId)
+  async creditTotals(orgId: string): Promise<CreditTotals> {
+    return (await this.#reads()).call('creditTotals', orgId)
+  }
+
+  /** The transfers of an org that are not charges, newest first. */
+  async creditTransfers(
+    orgId: string,
+    page: { limit: number; cursor?: string },
+  ): Promise<{ rows: readonly Transfer[]; nextCursor: string | null }> {
+    return (await this.#reads()).call('creditTransfers', orgId, page)
   }
 
   async priceById(priceId: string): Promise<Price | null> {

@@ -2,8 +2,10 @@ import assert from 'node:assert/strict'
 import { copyFileSync, readFileSync, writeFileSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 import { test } from 'node:test'
+import { FUNDING, GRANTS } from '../ledger/account.ts'
+import type { Transfer } from '../ledger/journal.ts'
 import { openStore } from './store.ts'
-import { addCredit, CHARGE, settlement, setUp, withPath } from './testing.ts'
+import { addCredit, CHARGE, NOW_MS, settlement, setUp, withPath } from './testing.ts'
 import { verify } from './verify.ts'
 
 const REVENUE = "(SELECT n FROM names WHERE name = 'operator:revenue')"
@@ -33,7 +35,7 @@ const CORRUPTIONS: readonly (readonly [what: string, sql: string, ...found: RegE
   ],
   [
     'a transfer came from nowhere',
-    `INSERT INTO posted_transfers VALUES ('req_9:charge', ${ORG}, ${REVENUE}, 7, 'charge', 'req_9', 0, NULL)`,
+    `INSERT INTO posted_transfers (id, debit, credit, nanodollars, kind, request_id, at_ms, memo) VALUES ('req_9:charge', ${ORG}, ${REVENUE}, 7, 'charge', 'req_9', 0, NULL)`,
     /^The balance of operator:revenue/,
     /^The balance of org:org_a/,
     /^Transfer req_9:charge is a charge from org:org_a to operator:revenue, which no charge is\.$/,
@@ -141,30 +143,121 @@ const CORRUPTIONS: readonly (readonly [what: string, sql: string, ...found: RegE
   ],
 ]
 
+/** The same for books with grants: `soon` of 150,000 n$ of which 50,000 were spent and the rest went back, `never` of 500,000 of which 100,000 were spent. */
+const GRANT_CORRUPTIONS: readonly (readonly [what: string, sql: string, ...found: RegExp[]])[] = [
+  [
+    'what is left of a grant was raised',
+    "UPDATE grants SET remaining = remaining + 1 WHERE id GLOB '*never'",
+    /^Of the grant org:org_a:credit:never 450001 n\$ are left; its transfers and the charges of its org leave 450000 n\$\.$/,
+  ],
+  [
+    'more is left of a grant than there was',
+    "UPDATE grants SET remaining = 500001 WHERE id GLOB '*never'",
+    /^Of the grant org:org_a:credit:never 500001 n\$ are left/,
+    /^The database file is damaged: CHECK constraint failed in grants$/,
+  ],
+  [
+    'a grant is gone',
+    "DELETE FROM grants WHERE id GLOB '*never'",
+    /^The grant org:org_a:credit:never is a transfer of 500000 n\$ and is kept as nothing\.$/,
+  ],
+  [
+    'a grant came from nowhere',
+    `INSERT INTO grants (id, account, amount, remaining, expires_ms) VALUES ('x', ${ORG}, 5, 5, 1)`,
+    /^The grant x was given by no transfer\.$/,
+    /^Of the grant x 5 n\$ are left/,
+  ],
+  [
+    'a grant never ended',
+    "UPDATE grants SET expires_ms = NULL WHERE id GLOB '*soon'",
+    /^Transfer org:org_a:expiry:soon:1 ends the grant org:org_a:credit:soon, which its org never had, or which had not ended\.$/,
+  ],
+  [
+    'when a grant was given is said wrongly',
+    "UPDATE posted_transfers SET charged = 100000000 WHERE id GLOB '*never'",
+    /^The grant org:org_a:credit:never was given when 100000000 n\$ had been charged; the charges of its org sum to 200000 n\$\.$/,
+    /^Of the grant/,
+  ],
+  [
+    'a correction lost its reason',
+    "UPDATE posted_transfers SET memo = ' ' WHERE kind = 'correction'",
+    /^The correction org:org_a:credit:typo does not say what it corrects\.$/,
+  ],
+  [
+    'a chargeback became a grant',
+    "UPDATE posted_transfers SET kind = 'grant' WHERE kind = 'chargeback'",
+    /^Transfer org:org_a:credit:dp is a grant from org:org_a to operator:funding, which no grant is\.$/,
+    /^The grant org:org_a:credit:dp is a transfer of 7 n\$ and is kept as nothing\.$/,
+  ],
+  [
+    'a refund names a grant',
+    "UPDATE posted_transfers SET grant_id = 'x' WHERE kind = 'chargeback'",
+    /^Transfer org:org_a:credit:dp is a chargeback and names a grant that it ends\.$/,
+  ],
+]
+
 test('sound books have no problems', () =>
   withBooks(path => {
     assert.deepEqual(problemsOf(path), [])
   }))
 
-test('every planted corruption is found and named', () =>
-  withBooks(path => {
-    for (const [what, sql, ...expected] of CORRUPTIONS) {
-      const copy = `${path}.copy`
-      copyFileSync(path, copy)
-      const database = new DatabaseSync(copy)
-      const triggers = database.prepare("SELECT name FROM sqlite_schema WHERE type = 'trigger'").all()
-      for (const { name } of triggers) database.exec(`DROP TRIGGER ${name}`)
-      database.exec(`PRAGMA ignore_check_constraints = ON; PRAGMA foreign_keys = OFF; ${sql}`)
-      database.close()
-      const found = problemsOf(copy)
-      assert.equal(found.length, expected.length, `${what}: ${found.join('\n')}`)
-      for (const pattern of expected)
-        assert.ok(
-          found.some(problem => pattern.test(problem)),
-          `${what}: ${pattern} not in\n${found.join('\n')}`,
-        )
-    }
+test('every planted corruption is found and named', () => withBooks(path => checkCorruptions(path, CORRUPTIONS)))
+
+test('so is every one of grants and of what was taken back', () =>
+  withPath(async path => {
+    const store = await openStore({ path })
+    await setUp(store)
+    await store.settle(settlement('req_1'))
+    const org = 'org:org_a' as const
+    const post = (kind: Transfer['kind'], id: string, amountNanodollars: bigint, parts: Partial<Transfer>) =>
+      store.post(
+        {
+          id: `${org}:credit:${id}`,
+          kind,
+          amountNanodollars,
+          requestId: null,
+          atMs: NOW_MS,
+          memo: null,
+          ...(SIDES[kind] as Pick<Transfer, 'debit' | 'credit'>),
+          ...parts,
+        },
+        { force: false },
+      )
+    await post('grant', 'soon', 150_000n, { expiresMs: NOW_MS + 1 })
+    await post('grant', 'never', 500_000n, {})
+    await store.expireGrant(`${org}:credit:soon`, 100_000n, NOW_MS + 1)
+    await store.settle(settlement('req_2'))
+    await post('chargeback', 'dp', 7n, {})
+    await post('correction', 'typo', 5n, { memo: 'found' })
+    await store.close()
+    assert.deepEqual(problemsOf(path), [])
+    checkCorruptions(path, GRANT_CORRUPTIONS)
   }))
+
+const SIDES: Record<string, Pick<Transfer, 'debit' | 'credit'>> = {
+  grant: { debit: GRANTS, credit: 'org:org_a' },
+  chargeback: { debit: 'org:org_a', credit: FUNDING },
+  correction: { debit: FUNDING, credit: 'org:org_a' },
+}
+
+function checkCorruptions(path: string, corruptions: typeof CORRUPTIONS): void {
+  for (const [what, sql, ...expected] of corruptions) {
+    const copy = `${path}.copy`
+    copyFileSync(path, copy)
+    const database = new DatabaseSync(copy)
+    const triggers = database.prepare("SELECT name FROM sqlite_schema WHERE type = 'trigger'").all()
+    for (const { name } of triggers) database.exec(`DROP TRIGGER ${name}`)
+    database.exec(`PRAGMA ignore_check_constraints = ON; PRAGMA foreign_keys = OFF; ${sql}`)
+    database.close()
+    const found = problemsOf(copy)
+    assert.equal(found.length, expected.length, `${what}: ${found.join('\n')}`)
+    for (const pattern of expected)
+      assert.ok(
+        found.some(problem => pattern.test(problem)),
+        `${what}: ${pattern} not in\n${found.join('\n')}`,
+      )
+  }
+}
 
 test('an overdrawn org is named', () =>
   withBooks(async path => {

@@ -4,6 +4,7 @@ import { chargeOf } from '../pricing/worth.ts'
 import { priceById } from './reads.ts'
 import { tierOf } from './settlement-row.ts'
 import { listMonths } from './usage-partitions.ts'
+import { grantProblems } from './verify-grants.ts'
 
 const NANODOLLARS_PER_DOLLAR = 1_000_000_000n
 /** Most problems that are spelled out; more are counted. */
@@ -36,17 +37,35 @@ const IN_CLOSED_MONTH = 'EXISTS (SELECT 1 FROM closed_months m WHERE hour >= m.f
 const CHECKS: readonly string[] = [
   // Balances against transfers; the sums by account are checked below.
   `SELECT 'All balances sum to ' || total || ' n$ instead of 0.' FROM (SELECT coalesce(sum(nanodollars), 0) AS total FROM balances) WHERE total <> 0`,
-  `SELECT 'The account ' || n.name || ' is overdrawn: ' || b.nanodollars || ' n$.' FROM balances b JOIN names n ON n.n = b.account
-   WHERE n.name GLOB 'org:*' AND b.nanodollars < 0`,
+  // What was taken back may leave less than nothing; charges never do.
+  `SELECT 'The account ' || n.name || ' is overdrawn: ' || b.nanodollars || ' n$' ||
+     CASE WHEN taken > 0 THEN ', of which only ' || taken || ' n$ were taken back.' ELSE '.' END
+   FROM (SELECT account, nanodollars, coalesce((SELECT sum(t.nanodollars) FROM posted_transfers t
+     WHERE t.debit = account AND t.kind IN ('refund', 'chargeback', 'correction')), 0) AS taken FROM balances WHERE nanodollars < 0) b
+   JOIN names n ON n.n = b.account WHERE n.name GLOB 'org:*' AND b.nanodollars + b.taken < 0`,
   `SELECT 'Transfer ' || t.id || ' is a ' || t.kind || ' from ' || d.name || ' to ' || c.name || ', which no ' || t.kind || ' is.'
    FROM posted_transfers t JOIN names d ON d.n = t.debit JOIN names c ON c.n = t.credit WHERE NOT CASE t.kind
      WHEN 'credit' THEN d.name = 'operator:funding' AND c.name GLOB 'org:*'
+     WHEN 'grant' THEN d.name = 'operator:grants' AND c.name GLOB 'org:*'
+     WHEN 'refund' THEN d.name GLOB 'org:*' AND c.name = 'operator:funding'
+     WHEN 'chargeback' THEN d.name GLOB 'org:*' AND c.name = 'operator:funding'
+     WHEN 'correction' THEN (d.name GLOB 'org:*' AND c.name = 'operator:funding') OR (d.name = 'operator:funding' AND c.name GLOB 'org:*')
+     WHEN 'expiry' THEN d.name GLOB 'org:*' AND c.name = 'operator:grants'
      WHEN 'closing' THEN (d.name GLOB 'org:*' OR d.name = 'operator:overrun') AND c.name = 'operator:revenue'
      ELSE 0 END`,
   `SELECT 'Request ' || u.request_id || ' was charged to another org than its own.' FROM usage u
    JOIN names o ON o.n = u.org JOIN names a ON a.n = u.account WHERE a.name <> 'org:' || o.name`,
   `SELECT 'Request ' || u.request_id || ' was made with key ' || k.name || ' of another org than its own.' FROM usage u JOIN names k ON k.n = u.key
    JOIN api_keys a ON a.id = k.name JOIN names o ON o.n = u.org WHERE a.org_id <> o.name`,
+  `SELECT 'The correction ' || id || ' does not say what it corrects.' FROM posted_transfers WHERE kind = 'correction' AND trim(coalesce(memo, '')) = ''`,
+  // Grants against the transfers that gave and ended them; what is left of each is checked below.
+  `SELECT 'The grant ' || t.id || ' is a transfer of ' || t.nanodollars || ' n$ and is kept as ' || coalesce(g.amount || ' n$ of account ' || g.account, 'nothing') || '.'
+   FROM posted_transfers t LEFT JOIN grants g ON g.id = t.id WHERE t.kind = 'grant' AND (g.id IS NULL OR g.amount <> t.nanodollars OR g.account <> t.credit)`,
+  `SELECT 'The grant ' || g.id || ' was given by no transfer.' FROM grants g LEFT JOIN posted_transfers t ON t.id = g.id WHERE t.kind IS NOT 'grant'`,
+  `SELECT 'Transfer ' || t.id || ' ends the grant ' || coalesce(t.grant_id, 'of no name') || ', which its org never had, or which had not ended.'
+   FROM posted_transfers t LEFT JOIN grants g ON g.id = t.grant_id
+   WHERE t.kind = 'expiry' AND (g.id IS NULL OR g.account <> t.debit OR g.expires_ms IS NULL OR g.expires_ms > t.at_ms)`,
+  `SELECT 'Transfer ' || id || ' is a ' || kind || ' and names a grant that it ends.' FROM posted_transfers WHERE grant_id IS NOT NULL AND kind <> 'expiry'`,
   // Each charge against its hold, its price and its counts.
   `SELECT 'Request ' || u.request_id || ' was charged ' || u.charge || ' n$, more than its hold of ' || u.held || ' n$.' FROM usage u WHERE u.charge > u.held`,
   `SELECT 'Request ' || u.request_id || ' was charged by a price that is not on record.' FROM usage u LEFT JOIN names p ON p.n = u.price
@@ -108,6 +127,7 @@ export function verify(database: DatabaseSync): Verification {
     }
     const checks = [
       balanceProblems,
+      grantProblems,
       partitionProblems,
       otherChargeProblems,
       ...CHECKS.map(sql => () => problemsOf(database, sql)),

@@ -2,6 +2,7 @@ import type { DatabaseSync } from 'node:sqlite'
 import { parentPort, workerData } from 'node:worker_threads'
 import { BatchWriter } from './batch-writer.ts'
 import { ControlWrites } from './control-writes.ts'
+import { Grants } from './grants.ts'
 import { limitUsage } from './limit-usage.ts'
 import type { Batch, FromWorker, ToWorker, WorkerFailure, WorkerSettings } from './messages.ts'
 import { Names } from './names.ts'
@@ -9,7 +10,9 @@ import { openForReading, openForWriting } from './open-database.ts'
 import { outboxMethods } from './outbox.ts'
 import { paymentMethods } from './payment-events.ts'
 import {
-  creditedTotal,
+  creditTotals,
+  creditTransfers,
+  dueGrants,
   interrupted,
   loadState,
   priceById,
@@ -29,13 +32,21 @@ if (port === null) throw new Error('worker.ts runs in a worker thread')
 
 type Method = (...args: never[]) => unknown
 
-function methodsOf(database: DatabaseSync, names: Names | null, writer: BatchWriter | null): Record<string, Method> {
+/** What only the connection that writes has. */
+interface Writing {
+  readonly writer: BatchWriter
+  readonly control: ControlWrites
+}
+
+function methodsOf(database: DatabaseSync, writing: Writing | null): Record<string, Method> {
   const reads: Record<string, Method> = {
     loadState: () => loadState(database),
     usageByRequest: (requestId: string) => usageByRequest(database, requestId),
     usageList: (...args: [never, never]) => usageList(database, ...args),
     usageSummary: (...args: [never, never]) => usageSummary(database, ...args),
-    creditedTotal: (orgId: string) => creditedTotal(database, orgId),
+    creditTotals: (orgId: string) => creditTotals(database, orgId),
+    creditTransfers: (...args: [never, never]) => creditTransfers(database, ...args),
+    dueGrants: (...args: [never, never]) => dueGrants(database, ...args),
     priceById: (priceId: string) => priceById(database, priceId),
     transfersOf: (filter: { requestId: string }) => transfersOf(database, filter),
     interrupted: () => interrupted(database),
@@ -44,8 +55,8 @@ function methodsOf(database: DatabaseSync, names: Names | null, writer: BatchWri
     verify: () => verify(database),
     ...statementReads(database),
   }
-  if (names === null || writer === null) return reads
-  const writes = new ControlWrites(database, names)
+  if (writing === null) return reads
+  const { writer, control: writes } = writing
   return {
     ...reads,
     createOrg: (org: never) => writes.createOrg(org),
@@ -57,6 +68,8 @@ function methodsOf(database: DatabaseSync, names: Names | null, writer: BatchWri
     updateKey: (...args: [never, never]) => writes.updateKey(...args),
     revokeKey: (...args: [never, never]) => writes.revokeKey(...args),
     addCredit: (transfer: never) => writes.addCredit(transfer),
+    post: (...args: [never, never]) => writes.post(...args),
+    expireGrant: (...args: [never, never, never]) => writes.expireGrant(...args),
     putModel: (model: never) => writes.putModel(model),
     removeModel: (modelId: never) => writes.removeModel(modelId),
     setPrices: (prices: never) => writes.setPrices(prices),
@@ -78,6 +91,15 @@ function openFailure(error: unknown): string {
   return `The database ${settings.path} cannot be opened: ${message}. Check that its folder exists, can be written, and has space left.`
 }
 
+function startWriting(database: DatabaseSync): Writing {
+  const names = new Names(database)
+  const grants = new Grants(database)
+  return {
+    writer: new BatchWriter(database, names, grants, settings.answersBytesMax),
+    control: new ControlWrites(database, names, grants),
+  }
+}
+
 function start(): void {
   let database: DatabaseSync
   try {
@@ -87,8 +109,7 @@ function start(): void {
     send({ type: 'failed-to-open', message: openFailure(error) })
     return
   }
-  const names = settings.mode === 'write' ? new Names(database) : null
-  const writer = names === null ? null : new BatchWriter(database, names, settings.answersBytesMax)
+  const writing = settings.mode === 'write' ? startWriting(database) : null
   if (settings.mode === 'write') {
     // What is still admitted at a start was cut off by a crash.
     database.exec(
@@ -97,7 +118,7 @@ function start(): void {
   }
   const commitDelayMs = settings.commitDelayMs ?? 0
   const pause = new Int32Array(new SharedArrayBuffer(4))
-  const methods = methodsOf(database, names, writer)
+  const methods = methodsOf(database, writing)
   // After the disk has failed nothing more is tried, not even what was asked before the main thread learned of it.
   let broken: WorkerFailure | null = null
   port?.on('message', (message: ToWorker) => {
@@ -112,7 +133,7 @@ function start(): void {
     }
     try {
       if (message.type === 'batch') {
-        const refused = writer?.write(JSON.parse(message.json) as Batch, message.answers)
+        const refused = writing?.writer.write(JSON.parse(message.json) as Batch, message.answers)
         if (commitDelayMs > 0) Atomics.wait(pause, 0, 0, commitDelayMs)
         send({ type: 'done', id: message.id, result: refused })
       } else {

@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
+import { expireGrants } from '../../src/control/expire-grants.ts'
 import { Idempotency, type IdempotencyOptions, type Once } from '../../src/gateway/idempotency.ts'
 import type { Price } from '../../src/inference/snapshot.ts'
 import { Books, type Hold, type HoldOutcome, type HoldRefusal, type HoldRequest } from '../../src/ledger/books.ts'
 import type { Journal, Settlement } from '../../src/ledger/journal.ts'
 import { picodollarsToNanodollars } from '../../src/ledger/money.ts'
 import type { StoredAnswer } from '../../src/ledger/stored-answer.ts'
+import type { EndGrants } from './credit-changes.ts'
 import { runScenario, type Sabotage } from './scenario.ts'
 import type { World } from './world.ts'
 
@@ -201,4 +203,35 @@ test('an answer that is sent again for another body', t => {
     }
   }
   return check(t, { idempotency: CarelessIdempotency }, /got the answer to another body/)
+})
+
+test('a grant that goes back although requests hold it', t => {
+  const endGrants: EndGrants = ({ store, books, clock }, orgId) => {
+    const blind = { orgFunds: () => ALL_AVAILABLE, credit: (id: string, amount: bigint) => books?.credit(id, amount) }
+    return expireGrants({ store, books: blind, clock }, orgId)
+  }
+  return check(t, { endGrants }, /held of/)
+})
+const ALL_AVAILABLE = { balanceNanodollars: 2n ** 63n, heldNanodollars: 0n, availableNanodollars: 2n ** 63n }
+
+test('a grant that is written off before it is taken from the books', t => {
+  const endGrants: EndGrants = ({ store, books, clock }, orgId) => {
+    const late = { orgFunds: (id: string) => (books as Books).orgFunds(id), credit: () => undefined }
+    return expireGrants({ store, books: late, clock }, orgId)
+  }
+  return check(t, { endGrants }, /should have/)
+})
+
+test('an org in debt that is let in', t => {
+  class TrustingBooks extends Books {
+    override hold(request: HoldRequest): HoldOutcome {
+      const debt = -this.orgFunds(request.orgId).availableNanodollars
+      if (debt <= 0n) return super.hold(request)
+      this.credit(request.orgId, debt + request.amountNanodollars)
+      const outcome = super.hold(request)
+      this.credit(request.orgId, -debt - request.amountNanodollars)
+      return outcome
+    }
+  }
+  return check(t, { books: TrustingBooks }, /let in while/)
 })

@@ -1,3 +1,4 @@
+import { expireGrants } from '../../src/control/expire-grants.ts'
 import type { ClientPort } from '../../src/gateway/client-port.ts'
 import { Idempotency } from '../../src/gateway/idempotency.ts'
 import { Pipeline, type PipelineParts } from '../../src/gateway/pipeline.ts'
@@ -16,6 +17,7 @@ import type { Clock } from '../../src/std/clock.ts'
 import { createIdMaker } from '../../src/std/request-id.ts'
 import { SILENT } from '../../src/telemetry/telemetry.ts'
 import { UpstreamSet } from '../../src/upstreams/upstream-set.ts'
+import { CreditChanges, type EndGrants } from './credit-changes.ts'
 import { type Asked, makeRequest } from './requests.ts'
 import { ANSWER_TOKENS_MAX, makeWorld, type World } from './world.ts'
 
@@ -24,6 +26,8 @@ const BUSY_MS = 12_000
 /** Longer than every deadline of the pipeline. */
 const QUIET_MS = 30_000
 const TICK_MS = 250
+/** Within so long after a grant is over it has gone back, as nothing is held. */
+const GRANT_ENDS_WITHIN_MS = 5000
 const LIMITS = { firstByteTimeoutMs: 3000, requestDeadlineMs: 8000, keepAliveMs: 700 }
 const WALL_JUMPS_MS = [-86_400_000, -1000, 500, 3_600_000]
 
@@ -50,6 +54,7 @@ export interface Sabotage {
   readonly journal?: (journal: Journal, world: World) => Journal
   readonly books?: typeof Books
   readonly idempotency?: typeof Idempotency
+  readonly endGrants?: EndGrants
 }
 
 /** What a run of one seed showed. */
@@ -101,6 +106,7 @@ class Scenario {
   readonly #disk = new SimulatedDisk()
   readonly #world: World
   readonly #auditor: Auditor
+  readonly #changes: CreditChanges
   readonly #faults = new Map<string, number>()
   readonly #statuses = new Map<number, number>()
   readonly #newId: (prefix: string) => string
@@ -121,6 +127,13 @@ class Scenario {
     this.#world = makeWorld(this.#rng.split('world'))
     for (const [orgId, credit] of this.#world.credits) this.#disk.credits.set(orgId, credit)
     this.#auditor = new Auditor(this.#world.credits, this.#world.caps, this.#disk)
+    this.#changes = new CreditChanges(seed, {
+      disk: this.#disk,
+      auditor: this.#auditor,
+      count: fault => this.#count(fault),
+      endGrants: sabotage.endGrants ?? expireGrants,
+    })
+    this.#changes.give(this.#world.credits, this.#clock, BUSY_MS)
     const ids = this.#rng.split('ids')
     this.#newId = createIdMaker(
       () => this.#clock.nowMs(),
@@ -148,7 +161,7 @@ class Scenario {
     if (this.#disk.broken) this.#crash()
     await this.#clock.run(BUSY_MS + QUIET_MS, audit, found)
     if (!found()) {
-      this.#auditor.quiet(this.#process.books)
+      this.#auditor.quiet(this.#process.books, this.#clock.nowMs() - GRANT_ENDS_WITHIN_MS)
       for (const requestId of this.#clients.keys()) this.#auditor.wrong(requestId, 'its exchange never ended')
       if (this.#process.pipeline.running > 0) this.#auditor.wrong('end', 'requests still run')
     }
@@ -191,6 +204,8 @@ class Scenario {
         this.#clock.jumpWall(byMs)
       })
     }
+    const changes = new Rng(this.#seed).split('chargebacks')
+    if (changes.chance(0.3)) this.#at(changes, () => this.#changes.chargeBack(this.#process.books))
     if (rng.chance(0.2)) {
       this.#at(rng, () => {
         this.#disk.full = true
@@ -334,7 +349,7 @@ class Scenario {
     const rng = this.#rng.split('process')
     const auditor = this.#auditor
     const watch: JournalWatch = {
-      admitted: admission => auditor.admitted(admission),
+      admitted: admission => auditor.admitted(admission, books.orgFunds(admission.orgId).availableNanodollars),
       voided: requestId => auditor.voided(requestId),
       submitted: (settlement, answer) => {
         auditor.submitted(settlement, answer)
@@ -354,10 +369,11 @@ class Scenario {
       writeMsMax,
       failureRate: () => this.#journalFailureRate,
     })
-    const books = new (this.#sabotage.books ?? Books)(
+    const books: Books = new (this.#sabotage.books ?? Books)(
       this.#sabotage.journal?.(journal, this.#world) ?? journal,
       this.#disk.state(),
     )
+    this.#changes.run(books, clock)
     const upstreams = new UpstreamSet(clock)
     for (const id of this.#world.upstreamIds) upstreams.add(this.#upstream(id, clock, this.#rng.split(id)))
     const parts: PipelineParts = {

@@ -4,6 +4,7 @@ import { ENDING_LINES } from '../../src/simulation/ending-lines.ts'
 import { UPSTREAM_FAULTS } from '../../src/simulation/simulated-attempt.ts'
 import { CLIENT_FAULTS } from '../../src/simulation/simulated-client.ts'
 import { JOURNAL_FAULTS } from '../../src/simulation/simulated-journal.ts'
+import { CREDIT_FAULTS } from './credit-changes.ts'
 import { type Outcome, PROCESS_FAULTS, REPEAT_FAULTS, runScenario } from './scenario.ts'
 
 /**
@@ -35,9 +36,10 @@ test(`money is right in every ending, seeds ${FIRST} to ${FIRST + SEEDS - 1}`, a
   t.diagnostic(`endings: ${listed(endings)}`)
   t.diagnostic(`statuses (0: the client had gone): ${listed(statuses)}`)
   if (SEEDS < SEEDS_FOR_ALL_FAULTS) return
-  const missing = [...UPSTREAM_FAULTS, ...CLIENT_FAULTS, ...JOURNAL_FAULTS, ...PROCESS_FAULTS, ...REPEAT_FAULTS].filter(
-    fault => !faults.has(fault),
-  )
+  const missing = [
+    ...[...UPSTREAM_FAULTS, ...CLIENT_FAULTS, ...JOURNAL_FAULTS],
+    ...[...PROCESS_FAULTS, ...REPEAT_FAULTS, ...CREDIT_FAULTS],
+  ].filter(fault => !faults.has(fault))
   assert.deepEqual(missing, [], 'faults that no seed injected')
   assert.deepEqual(
     ENDINGS.filter(ending => !endings.has(ending)),
