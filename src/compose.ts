@@ -486,7 +486,9 @@ async function offerUpstreamModels(config: Config, store: HeadraceStore, nowMs: 
         targets: [...others, target],
       })
       if (model.price !== null) await offerPrice(store, state.prices, model.model, model.price, nowMs)
-      if (cost !== undefined) await followCost(store, state.prices, model.model, upstreamId, cost, nowMs)
+      // Read anew: a price that was just offered ends the one before, which then follows nothing.
+      if (cost !== undefined)
+        await followCost(store, (await store.loadState()).prices, model.model, upstreamId, cost, nowMs)
     }
   }
 }

@@ -232,7 +232,14 @@ function priceBody(io: Io, flags: PriceFlags): PriceBody {
       throw new CliError('--file holds the whole price; leave the other prices out.', { exitCode: EXIT.usage })
     const text = io.readFile(file)
     if (text === null) throw new CliError(`There is no file ${file}.`, { exitCode: EXIT.usage })
-    return { ...(readExact(text, file) as PriceBody), ...when }
+    const written = readExact(text, file)
+    if (typeof written !== 'object' || written === null || Array.isArray(written))
+      throw new CliError(`${file} holds no price.`, {
+        cure: 'Write "input: 0.10" and so on; docs/guides/prices.md shows how.',
+        exitCode: EXIT.usage,
+      })
+    const given = Object.entries(when).filter(([, value]) => value !== undefined)
+    return { ...(written as PriceBody), ...Object.fromEntries(given) }
   }
   if (overCost === undefined && (rates.input === undefined || rates.output === undefined))
     throw new CliError('A price needs --input and --output, or --over-cost, or --file.', {

@@ -95,7 +95,7 @@ test('every export that can be written is read again as a list of the same worth
         }
       },
     ),
-    { numRuns: 200 },
+    { numRuns: 100 },
   )
 })
 
@@ -148,6 +148,18 @@ check('no YAML', '{', /neither YAML nor JSON/)
 check('half a row', 'prices: [{model: deepseek-flash, input: 1}]', /prices\.0\.output: is missing/)
 check('a typo', 'prices: [{model: deepseek-flash, input: 1, outptu: 1}]', /prices\.0\.outptu: there is no such field/)
 check('too fine', 'prices: [{model: deepseek-flash, input: 0.00000001, output: 1}]', /prices\.0\.input: .*finer/)
+
+test('the price of one model is read from a file, with what the flags say beside it', async () => {
+  const cli = await world()
+  const files = { price: 'group: vip\ninput: 1.30\noutput: 2.60\ntiers: {flex: 0.5}\n', list: '- 1' }
+  const set = async (line: string) => JSON.parse((await cli.run(`${line} --json`, { files })).out)
+  const first = await set('models price deepseek-flash --file price')
+  assert.deepEqual([first.group, first.input, first.tiers], ['vip', '1.30', { flex: '0.5' }])
+  assert.equal((await set('models price deepseek-flash --file price --group others')).group, 'others')
+  const both = await cli.run('models price deepseek-flash --file price --input 1', { files })
+  assert.match(both.err, /--file holds the whole price/)
+  assert.match((await cli.run('models price deepseek-flash --file list', { files })).err, /list holds no price/)
+})
 
 test('a replay says what past usage would have cost', async () => {
   const cli = await world()

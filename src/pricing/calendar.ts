@@ -2,7 +2,7 @@ import type { Price, PriceWindow } from '../inference/price.ts'
 
 const MINUTE_MS = 60_000
 export const DAY_MINUTES = 1_440
-export const WEEK_MINUTES = 7 * DAY_MINUTES
+const WEEK_MINUTES = 7 * DAY_MINUTES
 /** 1 January 1970 was a Thursday. */
 const EPOCH_MINUTE_OF_WEEK = 3 * DAY_MINUTES
 

@@ -7,6 +7,8 @@ import type { PricedCounts } from './worth.ts'
 
 const MINUTE_MS = 60_000
 const DAY_MS = 86_400_000
+/** As `Date` counts them. */
+const UTC_DAYS = ['sun', 'mon', 'tue', 'wed', 'thu', 'fri', 'sat']
 
 /** A fraction, not in lowest terms. */
 type Fraction = readonly [numerator: bigint, denominator: bigint]
@@ -139,17 +141,17 @@ export function nanodollarsByHand([numerator, denominator]: Fraction): bigint {
 export function isOpenByHand({ days, start, end }: WindowDocument, atMs: number): boolean {
   const midnightMs = Math.floor(atMs / DAY_MS) * DAY_MS
   return [midnightMs - DAY_MS, midnightMs].some(dayMs => {
-    const name = new Date(dayMs).toLocaleDateString('en-GB', { weekday: 'short', timeZone: 'UTC' }).toLowerCase()
-    if (days !== undefined && !days.some(day => day === name)) return false
+    if (days !== undefined && !days.some(day => day === UTC_DAYS[new Date(dayMs).getUTCDay()])) return false
     const beginsMs = dayMs + clockMs(start)
     const endsMs = dayMs + clockMs(end) + (clockMs(end) <= clockMs(start) ? DAY_MS : 0)
     return beginsMs <= atMs && atMs < endsMs
   })
 }
 
+const WEEK = Array.from({ length: 7 * 96 }, (_, quarter) => Date.UTC(2026, 0, 5) + quarter * 15 * MINUTE_MS)
+
 function overlap(a: WindowDocument, b: WindowDocument): boolean {
-  const week = Array.from({ length: 7 * 96 }, (_, quarter) => Date.UTC(2026, 0, 5) + quarter * 15 * MINUTE_MS)
-  return week.some(atMs => isOpenByHand(a, atMs) && isOpenByHand(b, atMs))
+  return WEEK.some(atMs => isOpenByHand(a, atMs) && isOpenByHand(b, atMs))
 }
 
 function clockMs(text: string): number {

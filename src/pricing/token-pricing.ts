@@ -1,7 +1,7 @@
 import type { PriceStep, PriceTerms, PriceWindow, Rates, Ratio, Tariff } from '../inference/price.ts'
 import { PRICED_TIERS } from '../inference/service-tier.ts'
 import { formatPicodollars, MoneyFormatError, parsePicodollars } from '../ledger/money.ts'
-import { DAY_MINUTES, WEEK_MINUTES } from './calendar.ts'
+import { DAY_MINUTES } from './calendar.ts'
 import { PriceFormatError, STEPS_MAX, WINDOWS_MAX } from './document.ts'
 import { formatRatio, ONE, parseRatio, times } from './ratio.ts'
 import { scaleUp } from './shown-tariff.ts'
@@ -110,10 +110,16 @@ const PLAIN: PriceTerms = { windows: [], steps: [], tiers: {} }
 export function tariffOfTokenPricing(pricing: TokenPricing): Tariff {
   const overrides = pricing.overrides ?? []
   for (const [index, override] of overrides.entries()) checkConditions(override, ['overrides', index])
+  // What one entry prices apart is apart everywhere, as in a price of ours.
+  const all = [pricing, ...overrides]
+  const apart: Apart = {
+    cacheWrite: all.some(each => each.input_cache_write !== undefined),
+    reasoning: all.some(each => each.internal_reasoning !== undefined),
+  }
   const always = overrides.filter(each => !isTimed(each))
   const ratesWhen = (entries: readonly TokenOverride[], promptTokens: number): Rates => {
     const holding = entries.filter(each => (each.min_prompt_tokens ?? -1) < promptTokens)
-    return ratesOfTokens(Object.assign({}, pricing, ...holding) as TokenRates)
+    return ratesOfTokens(Object.assign({}, pricing, ...holding) as TokenRates, apart)
   }
   const stepsWhen = (entries: readonly TokenOverride[]): PriceStep[] => {
     const thresholds = [...new Set(entries.flatMap(each => each.min_prompt_tokens ?? []))].sort((a, b) => a - b)
@@ -181,7 +187,7 @@ function decimal(picodollars: bigint): string {
   return formatPicodollars(picodollars).replace(/\.?0+$/, '')
 }
 
-function ratesOfTokens(tokens: TokenRates): Rates {
+function ratesOfTokens(tokens: TokenRates, apart: Apart): Rates {
   const read = (key: (typeof RATE_KEYS)[number]): bigint | undefined => {
     const text = tokens[key]
     if (text === undefined) return undefined
@@ -204,9 +210,9 @@ function ratesOfTokens(tokens: TokenRates): Rates {
   return {
     inputPicodollars,
     cachedInputPicodollars: read('input_cache_read') ?? inputPicodollars,
-    ...(cacheWritePicodollars !== inputPicodollars && { cacheWritePicodollars }),
+    ...(apart.cacheWrite && { cacheWritePicodollars }),
     outputPicodollars,
-    ...(reasoningPicodollars !== outputPicodollars && { reasoningPicodollars }),
+    ...(apart.reasoning && { reasoningPicodollars }),
     requestPicodollars: read('request') ?? 0n,
   }
 }
@@ -269,24 +275,25 @@ interface TimedEntries {
 
 // The parts of the week in which the same timed overrides hold. Equal parts of several days are one window.
 function windowsOf(overrides: readonly TokenOverride[]): TimedEntries[] {
-  const timed = overrides.flatMap((each, index) => (isTimed(each) ? [{ index, open: openMinutes(each) }] : []))
+  const timed = overrides.flatMap((each, index) => (isTimed(each) ? [index] : []))
   if (timed.length === 0) return []
-  const keyAt = (minute: number) => timed.filter(({ open }) => open[minute] === 1).map(({ index }) => index)
+  const clocks = timed.flatMap(index => [overrides[index]?.utc_start ?? 0, overrides[index]?.utc_end ?? 0])
+  // Between two of these minutes of a day nothing changes.
+  const edges = [...new Set([0, ...clocks.map(minuteOfClock)])].sort((a, b) => a - b)
   const found = new Map<string, { days: number[]; start: number; end: number; entries: number[] }>()
   for (let day = 0; day < UTC_DAYS.length; day++) {
-    const origin = day * DAY_MINUTES
-    for (let start = 0; start < DAY_MINUTES; ) {
-      const entries = keyAt(origin + start)
-      const key = entries.join()
-      let end = start + 1
-      while (end < DAY_MINUTES && keyAt(origin + end).join() === key) end++
-      if (entries.length > 0) {
-        const name = `${start}-${end}:${key}`
-        const known = found.get(name)
-        if (known === undefined) found.set(name, { days: [day], start, end, entries })
-        else known.days.push(day)
-      }
-      start = end
+    const parts: { start: number; end: number; key: string; entries: number[] }[] = []
+    for (const [i, start] of edges.entries()) {
+      const entries = timed.filter(index => isOpen(overrides[index] as TokenOverride, day, start))
+      const [key, end, before] = [entries.join(), edges[i + 1] ?? DAY_MINUTES, parts.at(-1)]
+      if (before?.key === key) before.end = end
+      else parts.push({ start, end, key, entries })
+    }
+    for (const { start, end, key, entries } of parts) {
+      if (entries.length === 0) continue
+      const known = found.get(`${start}-${end}:${key}`)
+      if (known === undefined) found.set(`${start}-${end}:${key}`, { days: [day], start, end, entries })
+      else known.days.push(day)
     }
   }
   return [...found.values()]
@@ -301,17 +308,10 @@ function orderOf({ days, startMinute }: TimedEntries['time']): number {
   return (days[0] as number) * DAY_MINUTES + startMinute
 }
 
-/** For each minute of the week whether an override's time condition holds. */
-function openMinutes({ utc_start, utc_end, utc_days }: TokenOverride): Uint8Array {
+/** Whether an override's time condition holds in a minute of a day. */
+function isOpen({ utc_start, utc_end, utc_days }: TokenOverride, day: number, minute: number): boolean {
+  if (utc_days !== undefined && !utc_days.includes(UTC_DAYS[day] as string)) return false
   const start = minuteOfClock(utc_start ?? 0)
   const end = minuteOfClock(utc_end ?? 0)
-  const days = UTC_DAYS.flatMap((day, index) => (utc_days === undefined || utc_days.includes(day) ? [index] : []))
-  const open = new Uint8Array(WEEK_MINUTES)
-  for (const day of days) {
-    for (let minute = 0; minute < DAY_MINUTES; minute++) {
-      const holds = start < end ? minute >= start && minute < end : minute >= start || minute < end
-      if (holds) open[day * DAY_MINUTES + minute] = 1
-    }
-  }
-  return open
+  return start < end ? minute >= start && minute < end : minute >= start || minute < end
 }

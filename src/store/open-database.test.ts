@@ -26,7 +26,7 @@ test('the files are for their owner alone', { skip: process.platform === 'win32'
   withPath(path => {
     writeFileSync(path, '', { mode: 0o644 })
     const database = openForWriting(path)
-    database.exec("INSERT INTO orgs VALUES ('org_a', 'Acme', 0, 1)")
+    database.exec("INSERT INTO orgs (id, name, disabled, created_ms) VALUES ('org_a', 'Acme', 0, 1)")
     migrate(database, path, MORE)
     for (const each of [path, `${path}-wal`, `${path}-shm`, backupOf(path, MORE.length)]) {
       assert.equal(statSync(each).mode & 0o777, 0o600, each)
@@ -41,7 +41,7 @@ test('every older schema comes up to date with its rows', () =>
       const oldPath = `${path}-${version}`
       const database = new DatabaseSync(oldPath)
       migrate(database, oldPath, MIGRATIONS.slice(0, version))
-      database.exec("INSERT INTO orgs VALUES ('org_a', 'Acme', 0, 1)")
+      database.exec("INSERT INTO orgs (id, name, disabled, created_ms) VALUES ('org_a', 'Acme', 0, 1)")
       migrate(database, oldPath)
       assert.equal(versionOf(database), MIGRATIONS.length)
       assert.equal(database.prepare('SELECT name FROM orgs').get()?.name, 'Acme')

@@ -78,10 +78,10 @@ test('no part of a price is ever changed', () =>
 test('an org is put into a price group, and out of it', () =>
   withStore(async store => {
     const group = async () => (await store.loadState()).orgs.find(org => org.id === 'org_a')?.priceGroup
-    assert.equal(await group(), null)
+    assert.equal(await group(), undefined)
     await store.updateOrg('org_a', { priceGroup: 'vip' })
     await store.updateOrg('org_a', { name: 'Same' })
     assert.equal(await group(), 'vip')
     await store.updateOrg('org_a', { priceGroup: null })
-    assert.equal(await group(), null)
+    assert.equal(await group(), undefined)
   }))

@@ -46,7 +46,7 @@ export function loadState(database: DatabaseSync): {
       id: text(row.id),
       name: text(row.name),
       disabled: Number(row.disabled) === 1,
-      priceGroup: row.price_group === null ? null : text(row.price_group),
+      ...(row.price_group !== null && { priceGroup: text(row.price_group) }),
     })),
     keys: all(database, 'SELECT * FROM api_keys ORDER BY created_ms, id').map(keyOf),
     models: all(database, 'SELECT document FROM models ORDER BY id').map(row => JSON.parse(text(row.document))),

@@ -56,7 +56,7 @@ const CORRUPTIONS: readonly (readonly [what: string, sql: string, ...found: RegE
   ],
   [
     'a key went to another org',
-    "INSERT INTO orgs VALUES ('org_b', 'Bolt', 0, 0); UPDATE api_keys SET org_id = 'org_b'",
+    "INSERT INTO orgs (id, name, disabled, created_ms) VALUES ('org_b', 'Bolt', 0, 0); UPDATE api_keys SET org_id = 'org_b'",
     ...['req_1', 'req_2', 'req_3'].map(
       id => new RegExp(`^Request ${id} was made with key key_a of another org than its own\\.$`),
     ),
