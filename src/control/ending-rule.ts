@@ -14,7 +14,7 @@ export const ENDING_RULES = {
   uncounted: { when: 'upstream gave no usage', charged: 'counted by us, marked counted; never more than the hold' },
   undispatched: { when: 'client left before dispatch', charged: 'nothing' },
   beforeOutput: {
-    when: 'client left, or a deadline passed, after dispatch and before the first token',
+    when: 'client left, a deadline passed, or we drained, after dispatch and before the first token',
     charged: 'input, once the upstream is known to work on it; else nothing',
   },
   midOutput: {

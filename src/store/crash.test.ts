@@ -38,7 +38,7 @@ function defineTests(): void {
     () =>
       withPath(async path => {
         // A write beyond the limit on file sizes fails with EFBIG, which SQLite takes for an I/O error.
-        const command = ['-c', 'ulimit -f 600; exec "$0" "$@"', process.execPath, import.meta.filename, 'child', path]
+        const command = ['-c', 'ulimit -f 1500; exec "$0" "$@"', process.execPath, import.meta.filename, 'child', path]
         const child = spawn('sh', command, { stdio: ['ignore', 'pipe', 'inherit'] })
         const lines = await linesUntilExit(child, () => undefined)
         assert.equal(child.exitCode, 0)
