@@ -664,6 +664,8 @@ async function createPayments(
   const nowMs = () => Date.now()
   const events = new PaymentRecorder({
     addCredit: transfer => store.addCredit(transfer),
+    post: transfer => store.post(transfer, { force: true }),
+    bookedTotal: idPrefix => store.payments.bookedTotal(idPrefix),
     credit: (orgId, amount) => books.credit(orgId, amount),
     isOrg: orgId => publisher.current().orgs.has(orgId),
     record: event => store.payments.record(event),
@@ -672,6 +674,8 @@ async function createPayments(
     nowMs,
     onOutcome({ id, type, kind, reason, orgId }) {
       if (kind === 'credited') log.info({ id, type, org: orgId }, 'a payment was credited')
+      else if (kind !== 'ignored')
+        log.warn({ id, type, org: orgId, kind }, 'what went back of a payment was taken back')
       else log.warn({ id, type, org: orgId, reason }, 'an event of a payment was not booked')
     },
   })

@@ -45,7 +45,7 @@ export const PaymentBody = z
   .object({
     id: z.string(),
     type: z.string().openapi({ description: "The provider's name for what happened." }),
-    kind: z.string().openapi({ description: 'credited, or ignored.' }),
+    kind: z.string().openapi({ description: 'credited, refunded, charged_back, or ignored.' }),
     reason: z.string().openapi({ description: 'Why it was ignored; else empty.' }),
     org: z.string().nullable(),
     payment: z.string().nullable().openapi({ description: "The provider's id of the payment." }),

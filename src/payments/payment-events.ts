@@ -48,7 +48,7 @@ export interface Dispute extends PaymentEvent {
 
 /** What became of an event. */
 export interface PaymentOutcome {
-  readonly kind: 'credited' | 'ignored'
+  readonly kind: 'credited' | 'refunded' | 'charged_back' | 'ignored'
   /** Why it was ignored; else empty. */
   readonly reason: string
 }

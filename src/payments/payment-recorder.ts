@@ -24,7 +24,11 @@ export interface RecordedEvent extends PaymentOutcome {
 export interface PaymentRecorderParts {
   /** Adds the transfer unless one of its id is on record; answers the one on record. On disk when it resolves. */
   addCredit(transfer: Transfer): Promise<{ added: boolean; transfer: Transfer }>
-  /** Makes credit that is on disk available at once. */
+  /** Posts a refund or chargeback unless one of its id is on record; null as transfer when the books refuse it. On disk when it resolves. */
+  post(transfer: Transfer): Promise<{ added: boolean; transfer: Transfer | null }>
+  /** The sum of the transfers whose ids begin so, nanodollars. */
+  bookedTotal(idPrefix: string): Promise<bigint>
+  /** Adds credit that is on disk, or takes it away, at once. */
   credit(orgId: string, nanodollars: bigint): void
   isOrg(orgId: string): boolean
   record(event: RecordedEvent): Promise<void>
@@ -38,10 +42,12 @@ export interface PaymentRecorderParts {
 
 /**
  * Turns payments into credit: a transfer for what was paid, and one for the bonus, whose ids are made of that of the checkout, so
- * that no payment is credited twice. What it cannot book it records as ignored, with the reason.
+ * that no payment is credited twice; and what went back into refunds and chargebacks. What it cannot book it records as ignored, with
+ * the reason.
  */
 export class PaymentRecorder implements PaymentEvents {
   readonly #parts: PaymentRecorderParts
+  #last: Promise<unknown> = Promise.resolve()
 
   constructor(parts: PaymentRecorderParts) {
     this.#parts = parts
@@ -49,25 +55,64 @@ export class PaymentRecorder implements PaymentEvents {
 
   async paid(payment: Payment): Promise<PaymentOutcome> {
     const refusal = this.#refusal(payment)
-    return await this.#record(payment, payment.amountCents, refusal ?? (await this.#credit(payment)))
+    return await this.#record(payment, payment.amountCents, refusal ?? (await this.#credit(payment)), 'credited')
   }
 
-  /** Refunds are recorded and not booked. */
-  async refunded(refund: Refund): Promise<PaymentOutcome> {
-    return this.#record(
-      await this.#withOrg(refund),
-      refund.totalCents,
-      'refunds are not booked by themselves: take the credit back by hand',
+  /** Books what went back beyond what is booked for the charge already, whatever order its refunds come in. */
+  async refunded(event: Refund): Promise<PaymentOutcome> {
+    const refund = await this.#withOrg(event)
+    const { provider, id, totalCents } = refund
+    const prefix = `${provider}:${id}:refund:`
+    return await this.#record(
+      refund,
+      totalCents,
+      await this.#taken(refund, totalCents, async () => {
+        const rest = totalCents * NANODOLLARS_PER_CENT - (await this.#parts.bookedTotal(prefix))
+        return rest > 0n ? this.#take('refund', `${prefix}${totalCents}`, refund, rest) : null
+      }),
+      'refunded',
     )
   }
 
-  /** Disputes are recorded and not booked. */
-  async disputed(dispute: Dispute): Promise<PaymentOutcome> {
-    return this.#record(
-      await this.#withOrg(dispute),
-      dispute.amountCents,
-      'disputes are not booked by themselves: look at it at the provider',
-    )
+  /** Books what the bank took; a dispute that was only opened is recorded. */
+  async disputed(event: Dispute): Promise<PaymentOutcome> {
+    const dispute = await this.#withOrg(event)
+    const { provider, id, stage, amountCents } = dispute
+    const ignored =
+      stage === 'opened'
+        ? 'a dispute was opened, and no money taken yet: look at it at the provider'
+        : await this.#taken(dispute, amountCents, () =>
+            this.#take('chargeback', `${provider}:${id}:chargeback`, dispute, amountCents * NANODOLLARS_PER_CENT),
+          )
+    return await this.#record(dispute, amountCents, ignored, 'charged_back')
+  }
+
+  // One after another: what is booked already must not change between being read and being added to.
+  #taken(event: Refund | Dispute, cents: bigint, take: () => Promise<string | null>): Promise<string | null> {
+    const refusal = this.#foreign(event) ?? (cents > 0n ? null : 'nothing went back')
+    if (refusal !== null) return Promise.resolve(refusal)
+    const result = this.#last.then(take)
+    this.#last = result.catch(() => undefined)
+    return result
+  }
+
+  // The money has gone already, so it is taken back also where that leaves the org with less than nothing.
+  async #take(
+    kind: 'refund' | 'chargeback',
+    id: string,
+    { orgId, paymentId }: Refund | Dispute,
+    amountNanodollars: bigint,
+  ): Promise<string | null> {
+    const { post, credit, nowMs } = this.#parts
+    const org = orgId as string
+    const account = orgAccount(org)
+    const memo = `${kind} of payment ${paymentId ?? 'unknown'}`
+    const { added, transfer } = await post({
+      ...{ id, debit: account, credit: FUNDING, amountNanodollars, kind, requestId: null, atMs: nowMs(), memo },
+    })
+    if (transfer === null || transfer.debit !== account) return `${id} is on record already, of another org`
+    if (added) credit(org, -amountNanodollars)
+    return null
   }
 
   /** An event says whose payment it is about, or the payment does. */
@@ -76,12 +121,16 @@ export class PaymentRecorder implements PaymentEvents {
     return { ...event, orgId: await this.#parts.orgOf(event.paymentId) }
   }
 
-  #refusal({ paid, currency, orgId, amountCents }: Payment): string | null {
-    if (!paid) return 'not paid yet'
+  #refusal(payment: Payment): string | null {
+    if (!payment.paid) return 'not paid yet'
+    return this.#foreign(payment) ?? (payment.amountCents > 0n ? null : 'nothing was paid')
+  }
+
+  /** Why an event is not about money of ours; null when it is. */
+  #foreign({ currency, orgId }: Payment | Refund | Dispute): string | null {
     if (orgId === null) return 'it names no org: the checkout was not begun here'
     if (!this.#parts.isOrg(orgId)) return `there is no org ${orgId}`
-    if (currency !== CURRENCY) return `it was paid in ${currency}, and the books are in ${CURRENCY}`
-    return amountCents > 0n ? null : 'nothing was paid'
+    return currency === CURRENCY ? null : `it was paid in ${currency}, and the books are in ${CURRENCY}`
   }
 
   /** Why it was not credited; null when it is, now or before. */
@@ -129,8 +178,9 @@ export class PaymentRecorder implements PaymentEvents {
     { provider, eventId, type, orgId, paymentId, currency, atMs }: Payment | Refund | Dispute,
     cents: bigint,
     ignoredBecause: string | null,
+    booked: Exclude<PaymentOutcome['kind'], 'ignored'>,
   ): Promise<PaymentOutcome> {
-    const kind = ignoredBecause === null ? 'credited' : 'ignored'
+    const kind = ignoredBecause === null ? booked : 'ignored'
     const event: RecordedEvent = {
       id: `${provider}:${eventId}`,
       type,

@@ -6,7 +6,7 @@ export interface PaymentRecord {
   readonly id: string
   /** The provider's name for what happened. */
   readonly type: string
-  /** `credited`, or `ignored` with the reason. */
+  /** `credited`, `refunded`, `charged_back`, or `ignored` with the reason. */
   readonly kind: string
   /** Why it was ignored; else empty. */
   readonly reason: string
@@ -33,6 +33,8 @@ export interface PaymentRecords {
   record(event: PaymentRecord): Promise<void>
   /** Whose payment it was that was credited; null when none of this id was. */
   orgOf(paymentId: string): Promise<string | null>
+  /** The sum of the transfers whose ids begin so, nanodollars. */
+  bookedTotal(idPrefix: string): Promise<bigint>
   /** Newest first; `beforeId` is the last one of the page before. */
   list(page: { readonly limit: number; readonly beforeId?: string }): Promise<readonly PaymentRecord[]>
 }
@@ -44,6 +46,7 @@ export function paymentRecordsOver(call: Call): PaymentRecords {
   return {
     record: event => call('paymentRecord', event),
     orgOf: paymentId => call('paymentOrgOf', paymentId),
+    bookedTotal: idPrefix => call('paymentBooked', idPrefix),
     list: page => call('paymentList', page),
   }
 }
@@ -83,6 +86,12 @@ export function paymentMethods(database: DatabaseSync) {
         .prepare(`SELECT org FROM payment_events WHERE payment = ? AND kind = 'credited' LIMIT 1`)
         .get(paymentId)
       return (row?.org ?? null) as string | null
+    },
+    paymentBooked: (idPrefix: string) => {
+      const statement = database.prepare('SELECT nanodollars FROM posted_transfers WHERE id >= ? AND id < ?')
+      statement.setReadBigInts(true)
+      // The ids behind the prefix are digits and letters, so that none sorts behind "~".
+      return statement.all(idPrefix, `${idPrefix}~`).reduce((sum, row) => sum + (row.nanodollars as bigint), 0n)
     },
     paymentList: ({ limit, beforeId }: { limit: number; beforeId?: string }) => {
       const statement = database.prepare(

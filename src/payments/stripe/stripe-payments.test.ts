@@ -45,6 +45,15 @@ async function createPayments(api?: Api) {
         if (before === undefined) transfers.set(transfer.id, transfer)
         return { added: before === undefined, transfer: before ?? transfer }
       },
+      async post(transfer) {
+        const before = transfers.get(transfer.id)
+        if (before === undefined) transfers.set(transfer.id, transfer)
+        return { added: before === undefined, transfer: before ?? transfer }
+      },
+      bookedTotal: async prefix =>
+        [...transfers.values()]
+          .filter(({ id }) => id.startsWith(prefix))
+          .reduce((sum, { amountNanodollars }) => sum + amountNanodollars, 0n),
       credit: (orgId, amount) => {
         assert.equal(orgId, 'org_a')
         credited.push(amount)
@@ -164,18 +173,51 @@ check(
     records: ['credited', 'ignored stripe:cs_test_a1 is on record already, with another amount or org'],
   },
 )
+const PAID = event('evt_0', COMPLETED, paidSession())
 check(
-  'refunds and disputes are recorded',
+  'refunds are taken back once, whatever order they come in',
   [
-    event('evt_1', 'charge.refunded', refundedCharge()),
-    event('evt_2', 'charge.dispute.created', dispute()),
+    PAID,
+    event('evt_1', 'charge.refunded', refundedCharge({ amount_refunded: 700 })),
+    event('evt_2', 'charge.refunded', refundedCharge({ amount_refunded: 1000 })),
+    event('evt_3', 'charge.refunded', refundedCharge({ amount_refunded: 700 })),
+    event('evt_4', 'charge.refunded', refundedCharge({ amount_refunded: 1000 })),
+  ],
+  {
+    transfers: [...BOTH, 'stripe:ch_1:refund:700 7000000000', 'stripe:ch_1:refund:1000 3000000000'],
+    credited: [...CREDITED, -7_000_000_000n, -3_000_000_000n],
+    records: ['credited', 'refunded', 'refunded', 'refunded', 'refunded'],
+  },
+)
+check(
+  'a dispute is taken back when the bank has taken the money',
+  [
+    PAID,
+    event('evt_1', 'charge.dispute.created', dispute()),
+    event('evt_2', 'charge.dispute.funds_withdrawn', dispute()),
     event('evt_3', 'charge.dispute.funds_withdrawn', dispute()),
   ],
   {
+    transfers: [...BOTH, 'stripe:dp_1:chargeback 25000000000'],
+    credited: [...CREDITED, -25_000_000_000n],
     records: [
-      'ignored refunds are not booked by themselves: take the credit back by hand',
-      'ignored disputes are not booked by themselves: look at it at the provider',
-      'ignored disputes are not booked by themselves: look at it at the provider',
+      'credited',
+      'ignored a dispute was opened, and no money taken yet: look at it at the provider',
+      'charged_back',
+      'charged_back',
+    ],
+  },
+)
+check(
+  'what went back of payments that are not ours',
+  [
+    event('evt_1', 'charge.refunded', refundedCharge({ metadata: {} })),
+    event('evt_2', 'charge.dispute.funds_withdrawn', dispute()),
+  ],
+  {
+    records: [
+      'ignored it names no org: the checkout was not begun here',
+      'ignored it names no org: the checkout was not begun here',
     ],
   },
 )
