@@ -18,7 +18,6 @@ export function limitsOf(
   request: InferenceRequest,
   modelId: string,
   quote: Quote,
-  nowMs: number,
 ): LimitedRequest | undefined {
   const limits: Limit[] = []
   for (const rule of rules) {
@@ -32,7 +31,7 @@ export function limitsOf(
   const wanted = request.outputTokensMax === undefined ? OUTPUT_TOKENS_GUESS : quote.outputTokensMax
   return {
     limits,
-    atMs: nowMs,
+    atMs: quote.admittedMs,
     inputTokens: Math.ceil(quote.inputTokensBound / BYTES_PER_TOKEN),
     outputTokens: Math.min(wanted, quote.firstTrancheTokens) * quote.choices,
   }

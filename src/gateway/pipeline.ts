@@ -200,10 +200,9 @@ export class Pipeline {
     sale: Sale,
     rules: readonly LimitRule[] | undefined,
   ): Promise<Ticket> {
-    const { books, upstreams, clock } = this.#parts
+    const { books, upstreams } = this.#parts
     const stoppable = model.targets.every(target => upstreams.get(target.upstreamId)?.stoppable ?? true)
-    const under = (bounds: Quote) =>
-      rules === undefined ? undefined : limitsOf(rules, request, model.id, bounds, clock.nowMs())
+    const under = (bounds: Quote) => (rules === undefined ? undefined : limitsOf(rules, request, model.id, bounds))
     const worst = quote(request, model, sale, stoppable)
     try {
       return this.#admitted(request, caller, model, admit(caller, worst, request.id, books, under(worst)))

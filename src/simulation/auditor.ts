@@ -1,8 +1,10 @@
+import type { LimitRule } from '../inference/limit-rule.ts'
 import type { Price } from '../inference/snapshot.ts'
 import type { Books } from '../ledger/books.ts'
 import type { Admission, Settlement } from '../ledger/journal.ts'
 import type { StoredAnswer } from '../ledger/stored-answer.ts'
 import type { EndingLine } from './ending-lines.ts'
+import { LimitAuditor } from './limit-auditor.ts'
 import { RepeatAuditor, type RepeatFacts, WHOLE_ENDINGS } from './repeat-auditor.ts'
 import type { AttemptRecord } from './simulated-attempt.ts'
 import type { SimulatedDisk } from './simulated-journal.ts'
@@ -27,7 +29,7 @@ export interface RequestFacts {
 }
 
 /** The part of the books that the auditor compares with its own. */
-export type BooksView = Pick<Books, 'openHolds' | 'orgFunds' | 'budgetSpent'>
+export type BooksView = Pick<Books, 'openHolds' | 'orgFunds' | 'budgetSpent' | 'limitUsed'>
 
 interface Case {
   readonly facts: RequestFacts
@@ -54,6 +56,7 @@ export class Auditor {
   readonly #taken = new Map<string, bigint>()
   /** What the process has set aside to end a grant, by org, and not yet been told of as written. */
   #reserved = new Map<string, bigint>()
+  readonly #limits: LimitAuditor
   readonly #caps: ReadonlyMap<string, bigint | null>
   readonly #disk: SimulatedDisk
   readonly #cases = new Map<string, Case>()
@@ -63,8 +66,14 @@ export class Auditor {
   #charged = new Map<string, bigint>()
   #drained = false
 
-  /** `credits` in nanodollars by org; `caps` by key, null without one. */
-  constructor(credits: ReadonlyMap<string, bigint>, caps: ReadonlyMap<string, bigint | null>, disk: SimulatedDisk) {
+  /** `credits` in nanodollars by org; `caps` by key, null without one; `limits` by key. */
+  constructor(
+    credits: ReadonlyMap<string, bigint>,
+    caps: ReadonlyMap<string, bigint | null>,
+    limits: ReadonlyMap<string, readonly LimitRule[]>,
+    disk: SimulatedDisk,
+  ) {
+    this.#limits = new LimitAuditor(limits, (subject, what) => this.wrong(subject, what))
     this.#credits = new Map(credits)
     this.#caps = caps
     this.#disk = disk
@@ -104,7 +113,9 @@ export class Auditor {
   }
 
   /** A request was let in, which left its org so much available, nanodollars. */
-  admitted({ requestId, orgId }: Admission, availableNanodollars: bigint): void {
+  admitted(admission: Admission, availableNanodollars: bigint): void {
+    const { requestId, orgId } = admission
+    this.#limits.admitted(admission)
     if (availableNanodollars < 0n) this.wrong(requestId, `let in while ${orgId} has ${availableNanodollars} available`)
     if (this.#open.has(requestId)) this.wrong(requestId, 'admitted twice')
     if (this.#drained) this.wrong(requestId, 'admitted after the drain had ended')
@@ -116,6 +127,7 @@ export class Auditor {
 
   voided(requestId: string): void {
     this.#open.delete(requestId)
+    this.#limits.closed(requestId, 0n)
     this.#repeats.closed(requestId)
   }
 
@@ -145,6 +157,7 @@ export class Auditor {
 
   answered(settlement: Settlement, kept: boolean): void {
     this.#open.delete(settlement.requestId)
+    this.#limits.closed(settlement.requestId, kept ? settlement.chargeNanodollars : 0n)
     this.#repeats.closed(settlement.requestId)
     if (!kept) {
       this.#line('not-durable')
@@ -234,6 +247,7 @@ export class Auditor {
 
   /** The process died; the next one knows what is on the disk and nothing else. */
   crashed(): void {
+    this.#limits.crashed()
     this.#open = new Set()
     this.#repeats.crashed()
     this.#drained = false
@@ -259,6 +273,7 @@ export class Auditor {
         this.wrong(id, `is over, and ${remaining} of it never went back`)
     }
     if (this.#open.size > 0) this.wrong('end', `${this.#open.size} holds never ended: ${[...this.#open].join(', ')}`)
+    this.#limits.quiet(books, nowMs)
     this.instant(books)
     this.#checkDisk()
   }

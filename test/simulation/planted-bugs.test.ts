@@ -235,3 +235,24 @@ test('an org in debt that is let in', t => {
   }
   return check(t, { books: TrustingBooks }, /let in while/)
 })
+
+test('a limit taken without its hold: it stays taken when the credit is refused', t => {
+  class LeakyBooks extends Books {
+    override hold(request: HoldRequest): HoldOutcome {
+      const outcome = super.hold(request)
+      if (outcome.refusal?.reason.startsWith('credit') !== true || request.limited === undefined) return outcome
+      super.hold({ ...request, budgets: [], amountNanodollars: 0n })
+      return outcome
+    }
+  }
+  return check(t, { books: LeakyBooks }, /held for nobody under a limit|holds are open/)
+})
+
+test('limits that nobody looks at', t => {
+  class ForgetfulBooks extends Books {
+    override hold(request: HoldRequest): HoldOutcome {
+      return super.hold({ ...request, limited: undefined })
+    }
+  }
+  return check(t, { books: ForgetfulBooks }, /charged in one (minute|hour)|may run at a time/)
+})

@@ -126,7 +126,7 @@ class Scenario {
     this.#rng = new Rng(seed)
     this.#world = makeWorld(this.#rng.split('world'))
     for (const [orgId, credit] of this.#world.credits) this.#disk.credits.set(orgId, credit)
-    this.#auditor = new Auditor(this.#world.credits, this.#world.caps, this.#disk)
+    this.#auditor = new Auditor(this.#world.credits, this.#world.caps, this.#world.snapshot.limitsByKey, this.#disk)
     this.#changes = new CreditChanges(seed, {
       disk: this.#disk,
       auditor: this.#auditor,

@@ -1,5 +1,6 @@
 import { KeyHasher } from '../../src/admission/key-hasher.ts'
 import { API_KEY_BODY_LENGTH, API_KEY_PREFIX, apiKeyChecksum } from '../../src/inference/api-key-format.ts'
+import type { LimitRule } from '../../src/inference/limit-rule.ts'
 import type { ApiKey, Model, Org, Price, Snapshot } from '../../src/inference/snapshot.ts'
 import type { Rng } from '../../src/simulation/rng.ts'
 
@@ -37,14 +38,15 @@ export function makeWorld(rng: Rng): World {
     credits.set(org.id, amountFor(models, rng))
     for (let k = 0; k < rng.int(1, 3); k++) secrets.push(makeKey(`${org.id}key${k}`, org.id, models, keyHasher, rng))
   }
+  const limitsByKey = makeLimits(secrets, models, rng)
   const snapshot: Snapshot = {
     version: 1,
     orgs: new Map(orgs.map(org => [org.id, org])),
     keys: new Map(secrets.map(({ key }) => [key.id, key])),
     keysByHash: new Map(secrets.map(({ key }) => [key.hash, key])),
     projects: new Map(),
-    limits: new Map(),
-    limitsByKey: new Map(),
+    limits: new Map([...limitsByKey.values()].flat().map(limit => [limit.id, limit])),
+    limitsByKey,
     models: new Map(models.map(model => [model.id, model])),
   }
   const caps = new Map(secrets.map(({ key }) => [key.id, key.capNanodollars]))
@@ -109,6 +111,38 @@ function makeKey(id: string, orgId: string, models: readonly Model[], keyHasher:
     projectId: null,
   }
   return { secret, key }
+}
+
+/** Budgets in windows, of the same scarce sums, and few requests at a time, for some of the keys. */
+function makeLimits(secrets: World['secrets'], models: readonly Model[], rng: Rng): Map<string, LimitRule[]> {
+  const limitsByKey = new Map<string, LimitRule[]>()
+  for (const { key } of secrets) {
+    const scope = { orgId: key.orgId, projectId: null, keyId: key.id, endUserId: null, modelId: null }
+    const common = { ...scope, hard: true, notifyPercents: [80] }
+    const limits: LimitRule[] = []
+    if (rng.chance(0.25)) {
+      const window = rng.pick(['minute', 'hour', 'rolling_minute'] as const)
+      const amount = amountFor(models, rng)
+      limits.push({
+        ...common,
+        id: `${key.id}budget`,
+        measure: 'nanodollars',
+        amount: amount === 0n ? 1n : amount,
+        window,
+      })
+    }
+    if (rng.chance(0.25)) {
+      limits.push({
+        ...common,
+        id: `${key.id}crowd`,
+        measure: 'concurrency',
+        amount: BigInt(rng.int(1, 4)),
+        window: 'ever',
+      })
+    }
+    if (limits.length > 0) limitsByKey.set(key.id, limits)
+  }
+  return limitsByKey
 }
 
 /** Nothing, next to nothing, the price of a few answers of some model, or all the ledger can hold. */
