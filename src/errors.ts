@@ -26,7 +26,7 @@ export const ERRORS = {
   revoked_api_key: row(401, 'authentication_error', false, 'Create a new key: headrace keys create.'),
   insufficient_balance: row(402, 'insufficient_quota', false, 'Add credit (headrace credit add) or lower max_tokens.'),
   balance_held: row(402, 'insufficient_quota', false, 'Credit is held by running requests; repeat when they end.'),
-  budget_exceeded: row(402, 'insufficient_quota', false, 'The budget is used up until the time in Retry-After; ask the operator to raise it.'),
+  budget_exceeded: row(402, 'insufficient_quota', false, 'The budget is used up until the time in Retry-After, or for good without one; ask the operator to raise it.'),
   key_cap_exceeded: row(402, 'insufficient_quota', false, 'Use another key or raise the cap of this one.'),
   org_disabled: row(403, 'permission_denied', false, 'Ask the operator to enable the organisation.'),
   forbidden_host: row(403, 'permission_denied', false, 'Use a host name listed in server.allowedHosts.'),
@@ -59,6 +59,12 @@ export type ErrorCode = keyof typeof ERRORS
 function row(status: number, type: string, retryable: boolean, cure: string): ErrorRow {
   return { status, type, retryable, cure }
 }
+
+/**
+ * The longest wait that OpenAI's and Anthropic's SDKs obey; told of a longer one, they repeat after seconds of their own
+ * choice, and again, for nothing. Such an answer tells them not to; a program that reads `Retry-After` still knows when.
+ */
+const OBEYED_WAIT_MS_MAX = 60_000
 
 const NO_HEADERS = Object.freeze({})
 
@@ -94,8 +100,9 @@ export class ApiError extends Error {
     return ERRORS[this.code].status
   }
 
+  /** Whether to repeat the request at once or after the wait; sent as `x-should-retry`. */
   get retryable(): boolean {
-    return ERRORS[this.code].retryable
+    return ERRORS[this.code].retryable && (this.retryAfterMs ?? 0) <= OBEYED_WAIT_MS_MAX
   }
 
   /** The body that OpenAI's clients parse: `{"error":{message,type,param,code}}`. */

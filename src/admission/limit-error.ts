@@ -18,12 +18,12 @@ const NOUNS: Record<Exclude<Measure, 'nanodollars' | 'concurrency'>, string> = {
   output_tokens: 'output tokens',
 }
 
-/** What a client is told whose request does not fit under a limit: 402 for money, 429 for all else, each with when it will fit. */
+/** What a client is told whose request does not fit under a limit: 402 for money and for what never comes back, 429 for all else, each with when it will fit. */
 export function limitError(limit: Limit, refusal: HoldRefusal, nowMs: number): ApiError {
   const fitsAtMs = refusal.limited?.fitsAtMs ?? null
   const held = refusal.reason === 'limit_held'
   const waitMs = fitsAtMs === null ? null : Math.max(RETRY_MS_MIN, Math.ceil(fitsAtMs - nowMs))
-  const left = `${amountText(limit.measure, refusal.availableNanodollars)} of ${amountText(limit.measure, limit.amount)} ${windowText(limit)} is left`
+  const left = leftText(limit, refusal.availableNanodollars)
   const when = fitsAtMs === null ? '' : ` It fits again at ${new Date(fitsAtMs).toISOString()} at the latest.`
   if (limit.measure === 'nanodollars') {
     return held
@@ -35,6 +35,10 @@ export function limitError(limit: Limit, refusal: HoldRefusal, nowMs: number): A
         })
   }
   const headers = limitHeaders([{ limit, used: limit.amount - refusal.availableNanodollars, resetMs: fitsAtMs }], nowMs)
+  // What never comes back is no rate: a client that repeats would do so for ever.
+  if (!held && waitMs === null && limit.measure !== 'concurrency') {
+    return new ApiError('budget_exceeded', `The limit ${limit.id} is used up: ${left}.`, { headers })
+  }
   const retryAfterMs = held || waitMs === null ? RUNNING_RETRY_MS : waitMs
   const what =
     limit.measure === 'concurrency'
@@ -43,9 +47,14 @@ export function limitError(limit: Limit, refusal: HoldRefusal, nowMs: number): A
   return new ApiError('rate_limit_exceeded', what, { retryAfterMs, headers })
 }
 
-function amountText(measure: Measure, amount: bigint): string {
-  if (measure === 'nanodollars') return `$${formatDollars(amount)}`
-  return measure === 'concurrency' ? String(amount) : `${amount} ${NOUNS[measure]}`
+/** As in `$0.5 of $2 a day is left`, `3 of 60 requests a minute are left`. */
+function leftText(limit: Limit, available: bigint): string {
+  const { measure, amount } = limit
+  if (measure === 'nanodollars') {
+    return `$${formatDollars(available)} of $${formatDollars(amount)} ${windowText(limit)} is left`
+  }
+  const noun = measure === 'concurrency' ? 'requests' : NOUNS[measure]
+  return `${available} of ${amount} ${amount === 1n ? noun.replace(/s$/, '') : noun} ${windowText(limit)} ${available === 1n ? 'is' : 'are'} left`
 }
 
 function windowText({ window }: Limit): string {

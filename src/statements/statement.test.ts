@@ -109,6 +109,24 @@ test('any month foots exactly, and every table in it sums up', () => {
   )
 })
 
+test('what was bought or given is a credit, and all else a correction', () => {
+  const kinds = ['credit', 'grant', 'refund', 'chargeback', 'correction', 'expiry', 'overrun'] as const
+  const records = recordsOf(
+    0n,
+    kinds.map((kind, at) => movement(kind, at < 2 ? 10n : -1n, { kind })),
+    [],
+  )
+  const { credits, corrections } = built(records)
+  assert.deepEqual(
+    credits.map(entry => entry.kind),
+    ['credit', 'grant'],
+  )
+  assert.deepEqual(
+    corrections.map(entry => entry.kind),
+    kinds.slice(2),
+  )
+})
+
 test('a nanodollar too much is told, never shown', () => {
   const records = { ...EXAMPLE, closingNanodollars: EXAMPLE.closingNanodollars + 1n }
   assert.throws(

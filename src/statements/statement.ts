@@ -70,10 +70,12 @@ export interface Statement {
   readonly provisional: boolean
   readonly currency: 'USD'
   readonly opening_balance: string
+  /** Bought, or given for free: `kind` says which. */
   readonly credits: readonly StatementEntry[]
   readonly credits_total: string
   readonly charges: readonly StatementCharge[]
   readonly charges_total: string
+  /** All else: refunds, chargebacks, grants that ended, corrections by hand, what went beyond a hold. */
   readonly corrections: readonly StatementEntry[]
   readonly corrections_total: string
   readonly closing_balance: string
@@ -98,8 +100,8 @@ export function buildStatement(given: {
 }): Statement {
   const { org, month, records, billing } = given
   const signed = records.transfers.map(transfer => ({ transfer, amount: effectOn(org.id, transfer) }))
-  const credits = signed.filter(each => each.transfer.kind === 'credit')
-  const corrections = signed.filter(each => each.transfer.kind !== 'credit')
+  const credits = signed.filter(each => isCredit(each.transfer))
+  const corrections = signed.filter(each => !isCredit(each.transfer))
   const creditsTotal = credits.reduce((sum, each) => sum + each.amount, 0n)
   const correctionsTotal = corrections.reduce((sum, each) => sum + each.amount, 0n)
   const chargesTotal = records.charges.reduce((sum, each) => sum + each.chargeNanodollars, 0n)
@@ -143,6 +145,11 @@ export function effectOn(orgId: string, transfer: Transfer): bigint {
 /** The id that the operator chose or was given: what is behind the prefix that keeps ids of orgs apart. */
 export function shownId(transfer: Transfer): string {
   return transfer.id.replace(/^org:[^:]+:\w+:/, '')
+}
+
+/** What put money in: bought or given for free. All else on an account but charges is a correction. */
+function isCredit({ kind }: Transfer): boolean {
+  return kind === 'credit' || kind === 'grant'
 }
 
 function entryOf({ transfer, amount }: { transfer: Transfer; amount: bigint }): StatementEntry {
