@@ -127,7 +127,8 @@ for (const model of MODELS) {
       usage ??= chunk.usage
     }
     assert.equal(text, whole.choices[0]?.message.content)
-    assert.ok(text.length > 0 && chunks > 10)
+    // How many texts one frame holds depends on how busy the machine is; a role, a text and an end are always apart.
+    assert.ok(text.length > 0 && chunks >= 3, `${chunks} chunks`)
     await checkMoney(request_id, usage)
 
     const helped = client.chat.completions.stream({ ...body, stream_options: { include_usage: true } })
