@@ -124,7 +124,7 @@ class ProofRun {
       connectionsMax: size.clients + SPARE_CONNECTIONS,
       startingCredit: formatDollars(this.#capNanodollars * CREDIT_CAPS),
     })
-    const books = await this.#startServer()
+    const { books } = await this.#startServer()
     const key = await books.createKey(this.#capNanodollars)
 
     const sampler = new Sampler(key.id)
@@ -200,13 +200,13 @@ class ProofRun {
     await server.kill()
     await breakOff()
     await this.#books?.close().catch(() => {})
-    const books = await this.#startServer()
+    const { books, url } = await this.#startServer()
     this.#tally.isServerDown = false
     this.#sampler?.look(books)
-    clients.serverUp((this.#server as unknown as ServerProcess).url)
+    clients.serverUp(url)
   }
 
-  async #startServer(): Promise<BooksPort> {
+  async #startServer(): Promise<{ books: BooksPort; url: string }> {
     const { mainFile, home, connect } = this.#options
     const server = await startServer(this.#children, mainFile, home)
     this.#server = server
@@ -216,8 +216,9 @@ class ProofRun {
       const detail = log === '' ? '' : ` It wrote:\n${log}`
       this.#fail(new ProofError(`The server ended by itself, with ${how}.${detail}`, 'Report it; it is a bug.'))
     })
-    this.#books = await connect(home)
-    return this.#books
+    const books = await connect(home)
+    this.#books = books
+    return { books, url: server.url }
   }
 
   // Asks it to stop, and answers how it ended: 0 when it drained and closed its books.
