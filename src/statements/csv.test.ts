@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { CsvError, csvRecords, csvRow, exact } from './csv.ts'
 
-const read = (text: string) => [...csvRecords(text)]
+const read = csvRecords
 
 function check(name: string, text: string, records: string[][]) {
   test(`reading CSV: ${name}`, () => assert.deepEqual(read(text), records))
@@ -39,6 +39,7 @@ check('nothing', '', [])
 
 test('what is no CSV is told with its line', () => {
   assert.throws(() => read('a\nb,"c'), new CsvError('line 2: a quoted field has no end'))
+  assert.throws(() => read('\ufeffa\r\nb,"c\r\nd\r\ne,f'), /^CsvError: line 2: a quoted field has no end/)
   assert.throws(() => read('"a"b,c\n'), /line 1: after a quoted field comes "b"/)
 })
 

@@ -1,3 +1,5 @@
+import { CsvError as ParseError, parse } from 'csv-parse/sync'
+
 /** A value of a row: text is made safe for spreadsheets, numbers and money, which we format ourselves, go as they are. */
 export type CsvValue = string | { readonly exact: string | number } | null
 
@@ -30,59 +32,37 @@ export class CsvError extends Error {
 }
 
 /**
- * Records of a CSV text, one at a time; the separator is comma, semicolon or tab, whichever the first line has most of. Empty
- * lines and a byte order mark are skipped. Throws `CsvError` for a quoted field without an end.
+ * Records of a CSV text, all fields as text; the separator is comma, semicolon or tab, whichever the first line has most of.
+ * Empty lines and a byte order mark are skipped. Throws `CsvError` for quotes that do not match.
  */
-export function* csvRecords(text: string): Generator<string[]> {
-  let at = text.charCodeAt(0) === 0xfeff ? 1 : 0
-  const separator = separatorOf(text)
-  let record: string[] = []
-  while (at < text.length) {
-    const { value, next } = text[at] === '"' ? quoted(text, at) : plain(text, at, separator)
-    record.push(value)
-    at = next
-    if (at < text.length && text[at] !== separator && text[at] !== '\r' && text[at] !== '\n') {
-      throw new CsvError(
-        `line ${lineAt(text, at)}: after a quoted field comes ${JSON.stringify(text[at])}, not a separator`,
-      )
-    }
-    if (text[at] === separator) {
-      at++
-      if (at < text.length) continue
-      record.push('')
-    }
-    if (text[at] === '\r') at++
-    if (text[at] === '\n') at++
-    if (record.length > 1 || record[0] !== '') yield record
-    record = []
+export function csvRecords(text: string): string[][] {
+  try {
+    return parse(text, {
+      bom: true,
+      delimiter: separatorOf(text),
+      record_delimiter: ['\r\n', '\n', '\r'],
+      relax_column_count: true,
+      skip_empty_lines: true,
+    })
+  } catch (error) {
+    throw error instanceof ParseError ? new CsvError(describe(error, text), { cause: error }) : error
   }
+}
+
+function describe(error: ParseError, text: string): string {
+  if (error.code === 'CSV_QUOTE_NOT_CLOSED') {
+    // The parser knows where the text ends; what helps is where the record begins that swallowed the rest.
+    const before = Buffer.from(text).subarray(0, Number(error.bytes_records)).toString()
+    return `line ${before.split(/\r\n|\n|\r/).length}: a quoted field has no end`
+  }
+  const found = /got "(.*?)" at line/s.exec(error.message)?.[1]
+  if (error.code === 'CSV_INVALID_CLOSING_QUOTE' && found !== undefined)
+    return `line ${error.lines}: after a quoted field comes ${JSON.stringify(found)}, not a separator`
+  return error.message
 }
 
 function separatorOf(text: string): string {
   const line = /^[^\r\n]*/.exec(text)?.[0] ?? ''
   const count = (separator: string) => line.split(separator).length
   return [',', ';', '\t'].reduce((best, each) => (count(each) > count(best) ? each : best))
-}
-
-function plain(text: string, start: number, separator: string): { value: string; next: number } {
-  let end = start
-  while (end < text.length && text[end] !== separator && text[end] !== '\n' && text[end] !== '\r') end++
-  return { value: text.slice(start, end), next: end }
-}
-
-function quoted(text: string, start: number): { value: string; next: number } {
-  let value = ''
-  let at = start + 1
-  for (;;) {
-    const end = text.indexOf('"', at)
-    if (end === -1) throw new CsvError(`line ${lineAt(text, start)}: a quoted field has no end`)
-    value += text.slice(at, end)
-    if (text[end + 1] !== '"') return { value, next: end + 1 }
-    value += '"'
-    at = end + 2
-  }
-}
-
-function lineAt(text: string, at: number): number {
-  return text.slice(0, at).split('\n').length
 }

@@ -96,7 +96,7 @@ test('any month foots exactly, and every table in it sums up', () => {
           parseDollars(statement.opening_balance) + total(statement.credits) - charged + total(statement.corrections),
           parseDollars(statement.closing_balance),
         )
-        const [, ...rows] = [...csvRecords(statementCsv(statement))]
+        const [, ...rows] = csvRecords(statementCsv(statement))
         const amounts = rows.map(row => ({ section: row[0], amount: picodollars(row[9] as string) }))
         const closing = amounts.pop()
         assert.equal(closing?.section, 'closing')

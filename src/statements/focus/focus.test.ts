@@ -114,7 +114,7 @@ async function fileOf(
 type Line = Record<string, string>
 
 function linesOf(text: string): Line[] {
-  const [head = [], ...rows] = [...csvRecords(text)]
+  const [head = [], ...rows] = csvRecords(text)
   return rows.map(row => Object.fromEntries(head.map((name, at) => [name, row[at] ?? ''])))
 }
 
@@ -127,7 +127,7 @@ function pico(decimal: string): bigint {
 
 /** The schema check: what the specification says of columns, values, nulls and products, row by row. */
 function checkSchema(text: string): Line[] {
-  const [head = []] = [...csvRecords(text)]
+  const [head = []] = csvRecords(text)
   assert.deepEqual(
     MANDATORY_14.filter(name => !head.includes(name)),
     [],

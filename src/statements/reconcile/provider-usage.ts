@@ -33,16 +33,12 @@ export function providerUsage(
   format: ProviderFormat,
   columnMap: Readonly<Partial<Record<ProviderField, string>>> = {},
 ): ProviderUsage[] {
-  const records = csvRecords(text)
-  const head = records.next()
-  if (head.done === true) throw new ProviderFileError('The file is empty.')
-  const columns = findColumns(head.value, format, columnMap)
+  const [head, ...records] = csvRecords(text)
+  if (head === undefined) throw new ProviderFileError('The file is empty.')
+  const columns = findColumns(head, format, columnMap)
   const sums = new Map<string, Mutable<ProviderUsage>>()
-  let row = 1
-  for (const record of records) {
-    row++
-    addRecord(sums, record, columns, format, row)
-  }
+  // The head is row 1.
+  for (const [index, record] of records.entries()) addRecord(sums, record, columns, format, index + 2)
   return [...sums.values()].sort((a, b) => (sortKey(a) < sortKey(b) ? -1 : 1))
 }
 
