@@ -100,7 +100,7 @@ function tranches(quote: Quote): number[] {
 
 function refusedError(refusal: HoldRefusal, quote: Quote): ApiError {
   const needed = formatDollars(holdFor(quote.ceiling, quote.inputTokensBound, quote.floorTrancheTokens * quote.choices))
-  const available = formatDollars(refusal.availableNanodollars)
+  const available = formatDollars(refusal.available)
   const numbers = `This request can cost up to $${needed}; $${available} is available`
   switch (refusal.reason) {
     case 'credit':

@@ -17,7 +17,7 @@ function check(
   const refusal: HoldRefusal = {
     reason: refused.held ? 'limit_held' : 'limit',
     budgetId: null,
-    availableNanodollars: refused.left,
+    available: refused.left,
     limited: { limit, fitsAtMs: refused.inMs === null ? null : NOW_MS + refused.inMs },
   }
   test(name, () => {

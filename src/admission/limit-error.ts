@@ -23,7 +23,7 @@ export function limitError(limit: Limit, refusal: HoldRefusal, nowMs: number): A
   const fitsAtMs = refusal.limited?.fitsAtMs ?? null
   const held = refusal.reason === 'limit_held'
   const waitMs = fitsAtMs === null ? null : Math.max(RETRY_MS_MIN, Math.ceil(fitsAtMs - nowMs))
-  const left = leftText(limit, refusal.availableNanodollars)
+  const left = leftText(limit, refusal.available)
   const when = fitsAtMs === null ? '' : ` It fits again at ${new Date(fitsAtMs).toISOString()} at the latest.`
   if (limit.measure === 'nanodollars') {
     return held
@@ -34,7 +34,7 @@ export function limitError(limit: Limit, refusal: HoldRefusal, nowMs: number): A
           ...(waitMs !== null && { retryAfterMs: waitMs }),
         })
   }
-  const headers = limitHeaders([{ limit, used: limit.amount - refusal.availableNanodollars, resetMs: fitsAtMs }], nowMs)
+  const headers = limitHeaders([{ limit, used: limit.amount - refusal.available, resetMs: fitsAtMs }], nowMs)
   // What never comes back is no rate: a client that repeats would do so for ever.
   if (!held && waitMs === null && limit.measure !== 'concurrency') {
     return new ApiError('budget_exceeded', `The limit ${limit.id} is used up: ${left}.`, { headers })

@@ -178,7 +178,7 @@ test('what is taken back stops new holds and lets running ones settle', async ()
   assert.equal(ask('req_3', 3_000_000_000n).refusal?.reason, 'credit')
   await books.settle(hold, settlement({ orgId: org, chargeNanodollars: 4_000_000_000n }))
   assert.equal(books.orgFunds(org).availableNanodollars, -2_000_000_000n)
-  assert.deepEqual(ask('req_4', 0n).refusal, { reason: 'credit', budgetId: null, availableNanodollars: 0n })
+  assert.deepEqual(ask('req_4', 0n).refusal, { reason: 'credit', budgetId: null, available: 0n })
 })
 
 test('what is left of a grant goes back when it is over, but not what is held', async () => {

@@ -42,7 +42,7 @@ async function check(table: string): Promise<void> {
         const outcome = books.hold({ requestId: name, orgId: 'o', budgets, amountNanodollars: amount })
         if (outcome.hold !== null) holds.set(name, outcome.hold)
         assert.equal(
-          outcome.refusal === null ? 'ok' : `${outcome.refusal.reason}:${outcome.refusal.availableNanodollars}`,
+          outcome.refusal === null ? 'ok' : `${outcome.refusal.reason}:${outcome.refusal.available}`,
           words.at(-1),
           line,
         )
@@ -50,7 +50,7 @@ async function check(table: string): Promise<void> {
       }
       case 'extend': {
         const refusal = books.extend(hold, amount)
-        assert.equal(refusal === null ? 'ok' : `${refusal.reason}:${refusal.availableNanodollars}`, words.at(-1), line)
+        assert.equal(refusal === null ? 'ok' : `${refusal.reason}:${refusal.available}`, words.at(-1), line)
         break
       }
       case 'trim':

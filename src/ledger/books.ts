@@ -43,7 +43,7 @@ export interface HoldRefusal {
   readonly reason: 'credit' | 'credit_held' | 'budget' | 'budget_held' | 'limit' | 'limit_held'
   readonly budgetId: string | null
   /** What could be held at most, nanodollars, 0 or more; under a limit in its measure. */
-  readonly availableNanodollars: bigint
+  readonly available: bigint
   readonly limited?: {
     readonly limit: Limit
     /** When it will fit, milliseconds since 1970, if nothing else comes; null when never, or not known. */
@@ -428,7 +428,7 @@ function check(
 }
 
 function refuse(reason: HoldRefusal['reason'], budgetId: string | null, available: bigint): HoldRefusal {
-  return { reason, budgetId, availableNanodollars: available > 0n ? available : 0n }
+  return { reason, budgetId, available: available > 0n ? available : 0n }
 }
 
 function take(hold: Hold, amount: bigint): void {
