@@ -35,7 +35,7 @@ export async function ggufBytes(extra: Record<string, GgufValue> = {}, architect
       { name: 'token_embd.weight', type: 'f32', shape: [64, 16], data: () => new Float32Array(1024).map((_, i) => i) },
     ],
   })
-  return readFile(file)
+  return await readFile(file)
 }
 
 export function sha256(bytes: Uint8Array): string {
