@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { setFlagsFromString } from 'node:v8'
 import { destination, type Logger, pino, stdTimeFunctions } from 'pino'
 import { KeyHasher } from './admission/key-hasher.ts'
+import { createClientApi } from './api/app.ts'
 import type { OfflineControl, RunningServer, ServeHooks } from './cli/serve-types.ts'
 import { versionText } from './cli/version-text.ts'
 import { controlSocketPath } from './config/home-paths.ts'
@@ -275,6 +276,9 @@ export async function serve(config: Config, hooks: ServeHooks): Promise<RunningS
         answerBytesMax: config.money.idempotency.answerBytesMax,
       }),
       newId,
+      keptOf: orgId => ({
+        find: async (kind, id) => (await store.kept.find(kind, orgId, id, Date.now()))?.json ?? null,
+      }),
       cacheSaltOf: orgId => `${salt}:${orgId}`,
       limits: {
         firstByteTimeoutMs: config.server.firstByteTimeoutMs,
@@ -287,7 +291,7 @@ export async function serve(config: Config, hooks: ServeHooks): Promise<RunningS
 
     undo.push(closeOldMonths(config, store, log))
     undo.push(await endGrants(store, books, log))
-    undo.push(sweepAnswers(store, log))
+    undo.push(sweepKept(store, log))
 
     webhooks.start({
       env: process.env,
@@ -314,6 +318,15 @@ export async function serve(config: Config, hooks: ServeHooks): Promise<RunningS
       webhooks,
       onError: error => log.error({ err: error }, 'a mistake of the control plane'),
     })
+    const clientApi = createClientApi({
+      snapshot: publisher.current,
+      keyHasher,
+      nowMs: () => Date.now(),
+      newId,
+      kept: store.kept,
+      usageOf: (orgId, requestId) => requestCharge(store, orgId, requestId, pipeline.runningRequest(orgId, requestId)),
+      onError: error => log.error({ err: error }, 'a mistake of the client API'),
+    })
     const controlListener = fetchListener(request => control.fetch(request))
     hooks.onProgress({ type: 'phase', name: 'listen' })
     const listener = await listen({
@@ -323,7 +336,7 @@ export async function serve(config: Config, hooks: ServeHooks): Promise<RunningS
       keyHasher,
       newId,
       nowMs: () => Date.now(),
-      usageOf: (orgId, requestId) => requestCharge(store, orgId, requestId, pipeline.runningRequest(orgId, requestId)),
+      api: clientApi.fetch,
       control: controlListener,
       paymentReceivers: new Map(payments === null ? [] : [[payments.provider, payments.receive]]),
       metrics: config.telemetry.metrics ? () => telemetry.exposition() : null,
@@ -728,13 +741,14 @@ function closeOldMonths(config: Config, store: HeadraceStore, log: Logger): () =
   return () => clearInterval(timer)
 }
 
-/** Deletes stored answers that are over, now and every hour. Answers what ends it. */
-function sweepAnswers(store: HeadraceStore, log: Logger): () => void {
+/** Deletes stored answers and kept documents that are over, now and every hour. Answers what ends it. */
+function sweepKept(store: HeadraceStore, log: Logger): () => void {
   const sweep = async () => {
     try {
       while ((await store.sweepAnswers(Date.now())) > 0);
+      while ((await store.kept.sweep(Date.now())).length > 0);
     } catch (error) {
-      log.error({ err: error }, 'stored answers that are over could not be deleted')
+      log.error({ err: error }, 'what was kept and is over could not be deleted')
     }
   }
   void sweep()

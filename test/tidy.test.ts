@@ -44,6 +44,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   router: [...LEAVES, 'config', 'telemetry'],
   upstreams: [...LEAVES, 'config', 'telemetry'],
   settlement: [...LEAVES, 'config', 'telemetry'],
+  api: [...LEAVES, 'admission', 'protocols', 'config'],
   gateway: [...LEAVES, ...STAGES, 'config', 'telemetry'],
   engine: [...LEAVES, 'config', 'telemetry'],
   models: [...LEAVES, 'config'],
@@ -56,7 +57,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   prove: [...LEAVES, 'simulation'],
   cli: [...LEAVES, 'config', 'control', 'models', 'prove', 'statements', 'compose.ts'],
   'compose.ts': [
-    ...[...LEAVES, ...STAGES, 'config', 'telemetry', 'gateway', 'engine', 'models', 'store', 'control', 'cli'],
+    ...[...LEAVES, ...STAGES, 'config', 'telemetry', 'gateway', 'api', 'engine', 'models', 'store', 'control', 'cli'],
     ...['payments', 'webhooks'],
   ],
   'main.ts': ['cli'],

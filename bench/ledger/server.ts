@@ -77,7 +77,7 @@ const pipeline = new Pipeline({
 })
 const listener = await listen({
   ...{ pipeline, codecs: new Map(PROTOCOLS.map(codec => [codec.protocol, codec])), snapshot: () => snapshot },
-  ...{ keyHasher: hasher, newId, nowMs: () => Date.now(), usageOf: async () => undefined },
+  ...{ keyHasher: hasher, newId, nowMs: () => Date.now(), api: () => new Response(null, { status: 404 }) },
   ...{ control: (_, response) => void response.end(), metrics: null, health: () => ({ ok: true, body: {} }) },
   settings: {
     ...{ host: '127.0.0.1', port: 0, tls: null, allowedHosts: [], corsOrigins: [], clientAddress: () => '' },

@@ -25,14 +25,23 @@ const TIER_OF_WORD: Readonly<Record<string, ServiceTier>> = {
 }
 
 /**
- * Looks up the price of a model for an org.
+ * Looks up the price of a model for an org. Work of a batch is sold at the batch tier, whatever the request says.
  *
  * @throws ApiError 503 when the model has no price in force, 400 when the tier is not one that it is sold at.
  */
-export function saleOf(request: InferenceRequest, model: Model, org: Org, nowMs: number): Sale {
+export function saleOf(
+  request: InferenceRequest,
+  model: Model,
+  org: Org,
+  nowMs: number,
+  work: 'interactive' | 'batch' = 'interactive',
+): Sale {
   const price = priceAt(model.prices, nowMs, org.priceGroup)
   if (price === undefined)
     throw new ApiError('model_price_missing', `${model.id} has no price in force, so it cannot be sold.`)
+  // Where a model has no price for batches of its own, they cost what all else costs.
+  if (work === 'batch')
+    return { price, tier: price.terms?.tiers?.batch === undefined ? 'standard' : 'batch', admittedMs: nowMs }
   const { serviceTier: word } = request
   return { price, tier: word === undefined ? 'standard' : tierOf(word, price, model), admittedMs: nowMs }
 }

@@ -42,7 +42,9 @@ export interface PromptModel {
 
 /** Applies the template and tokenizes. Throws `RequestFault` for what cannot be run. */
 export async function prepare(binding: Binding, model: PromptModel, input: GenerationInput): Promise<Prepared> {
-  return input.kind === 'chat' ? prepareChat(binding, model, input) : prepareText(binding, model, input)
+  if (input.kind === 'chat') return prepareChat(binding, model, input)
+  if (input.kind === 'text') return prepareText(binding, model, input)
+  throw new RequestFault('bad_request', 'This model generates text; it makes no embeddings and ranks no documents.')
 }
 
 async function prepareText(

@@ -1,6 +1,9 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import type { ReadableStream as NodeReadableStream } from 'node:stream/web'
 import { ApiError } from '../errors.ts'
-import { readBody } from './read-body.ts'
+import { readBody, tooLarge } from './read-body.ts'
 import { toApiError } from './respond.ts'
 
 /** Largest body of a control request: a model's description is the longest of them. */
@@ -26,18 +29,56 @@ async function serve(
   response: ServerResponse,
 ): Promise<void> {
   const body = await readBody(request, BODY_BYTES_MAX)
+  const answered = await answer(fetchRequest(request, body.length === 0 ? null : Buffer.from(body)))
+  await sendResponse(answered, request, response)
+}
+
+/**
+ * A request whose body is read as it comes, so that an upload need not fit into memory. The stream fails with `ApiError` 413 beyond
+ * `bytesMax`, at once when its length was announced.
+ */
+export function streamedRequest(request: IncomingMessage, bytesMax: number): Request {
+  if (request.method === 'GET' || request.method === 'HEAD') return fetchRequest(request, null)
+  if (Number(request.headers['content-length'] ?? 0) > bytesMax) throw tooLarge(bytesMax)
+  let bytes = 0
+  const bounded = new TransformStream<Uint8Array, Uint8Array>({
+    transform(chunk, controller) {
+      bytes += chunk.length
+      if (bytes > bytesMax) controller.error(tooLarge(bytesMax))
+      else controller.enqueue(chunk)
+    },
+  })
+  const stream = Readable.toWeb(request) as unknown as ReadableStream<Uint8Array>
+  return fetchRequest(request, stream.pipeThrough(bounded))
+}
+
+/** Answers with a `Response`, whose body is written as it comes. */
+export async function sendResponse(
+  answered: Response,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  response.writeHead(answered.status, Object.fromEntries(answered.headers))
+  if (request.method === 'HEAD' || answered.body === null) {
+    await answered.body?.cancel()
+    response.end()
+    return
+  }
+  await pipeline(Readable.fromWeb(answered.body as NodeReadableStream), response)
+}
+
+function fetchRequest(
+  request: IncomingMessage,
+  body: Buffer<ArrayBuffer> | ReadableStream<Uint8Array> | null,
+): Request {
   const headers = new Headers()
   for (const [name, value] of Object.entries(request.headers)) {
     if (typeof value === 'string') headers.set(name, value)
   }
-  const answered = await answer(
-    new Request(`http://localhost${request.url}`, {
-      method: request.method ?? 'GET',
-      headers,
-      body: body.length === 0 ? null : Buffer.from(body),
-    }),
-  )
-  const bytes = Buffer.from(await answered.arrayBuffer())
-  response.writeHead(answered.status, { ...Object.fromEntries(answered.headers), 'content-length': bytes.length })
-  response.end(request.method === 'HEAD' ? undefined : bytes)
+  return new Request(`http://localhost${request.url}`, {
+    method: request.method ?? 'GET',
+    headers,
+    body,
+    ...(body instanceof ReadableStream && { duplex: 'half' }),
+  })
 }

@@ -11,6 +11,7 @@ async function check(cases: readonly (readonly [sent: string, status: number, co
     snapshot: () => assert.fail('nothing here asks for the snapshot'),
     codecs: new Map(),
     pipeline: { serve: async () => undefined },
+    api: () => Response.json({ error: { code: 'not_found', message: '', type: '' } }, { status: 404 }),
     control: (_request: unknown, response: { writeHead(status: number): void; end(body: string): void }) => {
       response.writeHead(401)
       response.end('{"error":{"code":"from_control"}}')

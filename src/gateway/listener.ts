@@ -13,21 +13,20 @@ import type { AddressInfo } from 'node:net'
 import { authenticate } from '../admission/authenticate.ts'
 import type { KeyHasher } from '../admission/key-hasher.ts'
 import { ApiError } from '../errors.ts'
-import type { Protocol } from '../inference/request.ts'
+import type { Protocol, Surface } from '../inference/request.ts'
 import type { Model, Org, Snapshot } from '../inference/snapshot.ts'
 import { priceAt } from '../pricing/calendar.ts'
 import { modelObject } from '../protocols/model-object.ts'
 import type { ProtocolCodec } from '../protocols/protocol.ts'
+import { surfaceOf } from '../protocols/surface.ts'
 import type { ClientAddress } from './client-address.ts'
 import { HttpClientPort } from './client-port.ts'
+import { sendResponse, streamedRequest } from './fetch-listener.ts'
 import { hostAllowed, originAllowed } from './origin.ts'
 import type { Pipeline } from './pipeline.ts'
 import { readBody } from './read-body.ts'
 import { errorHeaders, sendError, toApiError } from './respond.ts'
 import { methodsOf, type Route, routeOf } from './routes.ts'
-
-/** What one request of an org was charged, for `GET /v1/usage/{request}`; JSON-ready. */
-export type UsageReader = (orgId: string, requestId: string) => Promise<object | undefined>
 
 /** Takes an event from a provider of payments, once it is sure of the sender; rejects with what to answer. */
 export type PaymentReceiver = (headers: IncomingHttpHeaders, body: Uint8Array) => Promise<void>
@@ -40,7 +39,8 @@ export interface ListenerParts {
   readonly keyHasher: KeyHasher
   readonly newId: (prefix: string) => string
   readonly nowMs: () => number
-  readonly usageOf: UsageReader
+  /** What clients can ask beside inference; answers every path that is not of the listener's own. */
+  readonly api: (request: Request, requestId: string) => Response | Promise<Response>
   /** The control plane, for paths under `/control/v1`. */
   readonly control: RequestListener
   /** By the name in the path under `/webhooks/`; those that are configured. */
@@ -143,6 +143,7 @@ export function createHandler(parts: ListenerParts): RequestListener {
   return (request, response) => {
     const requestId = parts.newId('req_')
     const client = new HttpClientPort(response)
+    let surface: Surface = 'openai'
     try {
       if (!hostAllowed(request.headers.host, settings.host, settings.allowedHosts)) {
         throw new ApiError(
@@ -154,7 +155,9 @@ export function createHandler(parts: ListenerParts): RequestListener {
       if (cors !== null) for (const [name, value] of Object.entries(cors)) response.setHeader(name, value as string)
       const url = request.url ?? '/'
       const query = url.indexOf('?')
-      const route = routeOf(query < 0 ? url : url.slice(0, query))
+      const path = query < 0 ? url : url.slice(0, query)
+      const route = routeOf(path)
+      surface = route?.kind === 'generate' ? route.surface : surfaceOf(path)
       if (request.method === 'OPTIONS') {
         response.writeHead(204, {
           ...(route === undefined ? {} : { allow: methodsOf(route).join(', ') }),
@@ -163,7 +166,11 @@ export function createHandler(parts: ListenerParts): RequestListener {
         response.end()
         return
       }
-      if (route === undefined) throw new ApiError('not_found', `There is nothing at ${request.method} ${url}.`)
+      // A path that takes requests may also list what became of them.
+      if (route === undefined || (route.kind === 'generate' && request.method !== 'POST')) {
+        answerApi(parts, request, response, requestId).catch(thrown => refuse(client, thrown, requestId, surface))
+        return
+      }
       if (route.kind === 'control') {
         response.setHeader('x-request-id', requestId)
         return parts.control(request, response)
@@ -179,21 +186,35 @@ export function createHandler(parts: ListenerParts): RequestListener {
           body: () => readBody(request, settings.bodyBytesMax),
           client,
           requestId,
+          surface: route.surface,
+          pathModel: route.pathModel,
           from: () => settings.clientAddress(request),
         })
         return
       }
-      answerRead(parts, route, request, response, requestId).catch(thrown => refuse(client, thrown, requestId))
+      answerRead(parts, route, request, response, requestId).catch(thrown => refuse(client, thrown, requestId, surface))
     } catch (thrown) {
       request.resume()
-      refuse(client, thrown, requestId)
+      refuse(client, thrown, requestId, surface)
     }
   }
 }
 
-function refuse(client: HttpClientPort, thrown: unknown, requestId: string): void {
+function refuse(client: HttpClientPort, thrown: unknown, requestId: string, surface: Surface): void {
   if (client.headSent) client.end()
-  else sendError(client, toApiError(thrown), requestId)
+  else sendError(client, toApiError(thrown), requestId, surface)
+}
+
+/** Hands an exchange to the client API; bodies travel in both directions as they come. */
+async function answerApi(
+  parts: ListenerParts,
+  request: IncomingMessage,
+  response: ServerResponse,
+  requestId: string,
+): Promise<void> {
+  const answered = await parts.api(streamedRequest(request, parts.settings.bodyBytesMax), requestId)
+  response.setHeader('x-request-id', requestId)
+  await sendResponse(answered, request, response)
 }
 
 async function answerRead(
@@ -241,16 +262,6 @@ async function answerRead(
       }
       return sendJson(response, 200, described, requestId)
     }
-    case 'usage': {
-      const usage = await parts.usageOf(caller.org.id, route.requestId)
-      if (usage === undefined) {
-        throw new ApiError(
-          'request_not_found',
-          `No request ${JSON.stringify(route.requestId)} of this organisation is known.`,
-        )
-      }
-      return sendJson(response, 200, usage, requestId)
-    }
   }
 }
 
@@ -277,7 +288,7 @@ function corsHeaders(request: IncomingMessage, origins: readonly string[]): Outg
     'access-control-allow-origin': origin,
     vary: 'Origin',
     'access-control-expose-headers': EXPOSED_HEADERS,
-    'access-control-allow-methods': 'GET, POST, OPTIONS',
+    'access-control-allow-methods': 'GET, POST, DELETE, OPTIONS',
     'access-control-allow-headers': request.headers['access-control-request-headers'] ?? 'authorization, content-type',
     'access-control-max-age': '600',
   }

@@ -8,16 +8,18 @@ import { type Quote, quote } from '../admission/quote.ts'
 import { type Sale, saleOf } from '../admission/sale.ts'
 import { ApiError } from '../errors.ts'
 import type { LimitRule } from '../inference/limit-rule.ts'
-import type { InferenceRequest } from '../inference/request.ts'
+import type { InferenceRequest, Surface } from '../inference/request.ts'
 import type { ServiceTier } from '../inference/service-tier.ts'
 import type { Model, Snapshot, Target } from '../inference/snapshot.ts'
 import type { Usage } from '../inference/usage.ts'
 import type { Books } from '../ledger/books.ts'
 import { type Ending, type Journal, JournalRefusal, type Settlement } from '../ledger/journal.ts'
+import type { KeptDocument } from '../ledger/kept-document.ts'
 import type { Notifier } from '../ledger/notifier.ts'
 import type { StoredAnswer } from '../ledger/stored-answer.ts'
 import { chargedTier } from '../pricing/ceiling.ts'
-import type { ProtocolCodec } from '../protocols/protocol.ts'
+import type { DecodeContext, KeptOwner, KeptReader, ProtocolCodec } from '../protocols/protocol.ts'
+import { requestIdHeaders } from '../protocols/surface.ts'
 import { type Placement, place } from '../router/place.ts'
 import { type Charge, charge, upstreamCost } from '../settlement/charge.ts'
 import { finalUsage, inputTokensLower } from '../settlement/final-usage.ts'
@@ -48,6 +50,8 @@ export interface PipelineParts {
   readonly newId: (prefix: string) => string
   /** Prompt-cache salt of an org. */
   readonly cacheSaltOf: (orgId: string) => string
+  /** What is kept for an org; absent where nothing is. */
+  readonly keptOf?: (orgId: string) => KeptReader
   readonly limits: PipelineLimits
 }
 
@@ -68,6 +72,15 @@ export interface Incoming {
   readonly client: ClientPort
   /** Also sent as `x-request-id`. */
   readonly requestId: string
+  readonly surface: Surface
+  /** The model's id, where the path names it. */
+  readonly pathModel?: string
+  /** `batch`: no client waits, and the price is that of batches. */
+  readonly work?: 'interactive' | 'batch'
+  /** Who asks, where that is known without headers: work that was handed in before. Throws `ApiError` when it no longer may. */
+  readonly caller?: () => Caller
+  /** What of a whole answer is to be kept beside it, durable together with its settlement. */
+  readonly keep?: (answer: Uint8Array, owner: KeptOwner) => readonly KeptDocument[]
   /** The client's address, for the log of refusals. */
   readonly from?: () => string
 }
@@ -78,6 +91,8 @@ const BUFFERED_KEEP_ALIVE_MS = 60_000
 /** A request that runs, for time-outs, draining, and people who ask what is going on. */
 interface Run extends LiveMember {
   readonly request: InferenceRequest
+  readonly surface: Surface
+  readonly keep: Incoming['keep']
   readonly caller: Caller
   readonly model: Model
   readonly ticket: Ticket
@@ -122,7 +137,7 @@ export class Pipeline {
     let caller: Caller | null = null
     try {
       const snapshot = this.#parts.snapshot()
-      caller = authenticate(incoming.headers, snapshot, this.#parts.keyHasher, clock.nowMs())
+      caller = incoming.caller?.() ?? authenticate(incoming.headers, snapshot, this.#parts.keyHasher, clock.nowMs())
       this.#refuseWhileDraining()
       const body = await incoming.body()
       const idempotencyKey = incoming.headers['idempotency-key']
@@ -134,17 +149,18 @@ export class Pipeline {
           return
         }
       }
-      const request = codec.decode(body, requestId)
+      const decoded = codec.decode(body, this.#decodeContext(incoming, caller))
+      const request = decoded instanceof Promise ? await decoded : decoded
       // A body may take long to come; what had not begun when a drain began does not begin.
       this.#refuseWhileDraining()
       const model = findModel(snapshot, request)
-      const sale = saleOf(request, model, caller.org, clock.nowMs())
+      const sale = saleOf(request, model, caller.org, clock.nowMs(), incoming.work)
       if (!this.#journalHealth.mayAdmit()) {
         throw new ApiError('settlement_unavailable', 'Charges cannot be written at the moment.', { retryAfterMs: 5000 })
       }
       const ticket = await this.#admit(caller, request, model, sale, snapshot.limitsByKey.get(caller.key.id))
       try {
-        await this.#run(codec, request, caller, model, ticket, client, once, receivedMs)
+        await this.#run(codec, request, caller, model, ticket, incoming, once, receivedMs)
       } finally {
         // Gives back whatever no settlement took, on every path.
         this.#parts.books.void(ticket.hold)
@@ -153,7 +169,7 @@ export class Pipeline {
       const error = toApiError(thrown)
       telemetry.refused(error.code, requestId, thrown, incoming.from)
       if (error.code === 'insufficient_balance' && caller !== null) this.#parts.notifier?.creditExhausted(caller.org.id)
-      if (!client.headSent) sendError(client, error, requestId)
+      if (!client.headSent) sendError(client, error, requestId, incoming.surface)
       else client.end()
     } finally {
       once?.end()
@@ -225,6 +241,11 @@ export class Pipeline {
     }
   }
 
+  #decodeContext(incoming: Incoming, { org }: Caller): DecodeContext {
+    const { requestId, surface, headers, pathModel } = incoming
+    return { requestId, surface, headers, pathModel, kept: this.#parts.keptOf?.(org.id) }
+  }
+
   #refuseWhileDraining(): void {
     if (this.#draining) throw new ApiError('draining', 'The server is stopping.', { retryAfterMs: 5000 })
   }
@@ -247,27 +268,31 @@ export class Pipeline {
     caller: Caller,
     model: Model,
     ticket: Ticket,
-    connection: ClientPort,
+    incoming: Incoming,
     once: Once | null,
     receivedMs: number,
   ): Promise<void> {
     const { clock, upstreams, telemetry } = this.#parts
+    const { client: connection, surface, keep } = incoming
     const client = once === null ? connection : once.record(connection)
     const { admittedMs } = ticket.quote
     const createdS = Math.floor(admittedMs / 1000)
-    const headers: OutgoingHttpHeaders = { 'x-request-id': request.id, 'x-headrace-model': model.id }
+    const headers: OutgoingHttpHeaders = { ...requestIdHeaders(surface, request.id), 'x-headrace-model': model.id }
+    if (request.dropped !== undefined && request.dropped.length > 0)
+      headers['x-headrace-dropped'] = shown(request.dropped)
     if (ticket.hold.lines.length > 0) Object.assign(headers, limitHeaders(ticket.hold.lines.map(stateOf), admittedMs))
     const relay = new Relay({
       request,
       model,
       ticket,
       client,
+      passthrough: request.stream && codec.passesFrames,
       newEncoder: () => codec.encoder(request, model.id, createdS),
       openHead: () =>
         client.head(200, request.stream ? { ...STREAM_HEADERS, ...headers } : { ...BUFFERED_HEADERS, ...headers }),
       nowMs: () => clock.monotonicMs(),
     })
-    const run: Run = { request, caller, model, ticket, relay, once, receivedMs, slot: -1 }
+    const run: Run = { request, surface, keep, caller, model, ticket, relay, once, receivedMs, slot: -1 }
     client.onGone = () => relay.stop('cancelled')
     this.#runs.add(run)
     telemetry.admitted(model.id)
@@ -354,7 +379,7 @@ export class Pipeline {
       durationMs: clock.monotonicMs() - run.receivedMs,
     }
     try {
-      await books.settle(ticket.hold, settlement, whole?.stored)
+      await books.settle(ticket.hold, settlement, whole?.stored, whole?.documents)
       this.#journalHealth.succeeded()
     } catch (cause) {
       // One absurd record says nothing about the disk.
@@ -401,6 +426,8 @@ const STREAM_HEADERS: OutgoingHttpHeaders = {
   'cache-control': 'no-cache',
   'x-accel-buffering': 'no',
 }
+/** Longest value of `x-headrace-dropped`. */
+const DROPPED_CHARS_MAX = 1024
 const OUT_OF_MONEY = 'The answer was cut short: no more credit could be held for it.'
 const NOT_STORED =
   'The answer was too long to be stored for its Idempotency-Key: a repetition would run, and be charged, again.'
@@ -413,6 +440,8 @@ interface WholeAnswer {
   readonly last: Uint8Array
   /** The answer as a repetition of the request will get it. */
   readonly stored: StoredAnswer | undefined
+  /** What of it is kept beside. */
+  readonly documents: readonly KeptDocument[] | undefined
 }
 
 function isWhole(ending: Ending): boolean {
@@ -442,7 +471,8 @@ function wholeAnswer(
   })
   const last = tail.length === 0 ? end : Buffer.concat([...tail, end])
   const tooLong = request.stream ? streamTooLong : once !== null && !once.fits(last.length)
-  if (client.headSent && once === null) return { headers, last, stored: undefined }
+  const documents = documentsOf(run, last, nowMs)
+  if (client.headSent && once === null) return { headers, last, stored: undefined, documents }
   headers['x-headrace-ending'] = ending
   if (tooLong) headers['x-headrace-idempotency'] = 'not stored'
   if (!request.stream) {
@@ -450,7 +480,22 @@ function wholeAnswer(
     headers['content-length'] = last.length
   }
   const head = request.stream ? { ...STREAM_HEADERS, ...headers } : { ...BUFFERED_HEADERS, ...headers }
-  return { headers: head, last, stored: tooLong ? undefined : once?.answer(request.id, head, last, nowMs) }
+  const stored = tooLong ? undefined : once?.answer(request.id, head, last, nowMs)
+  return { headers: head, last, stored, documents }
+}
+
+function documentsOf({ relay, keep, caller }: Run, last: Uint8Array, nowMs: number): KeptDocument[] | undefined {
+  if (keep === undefined && relay.encoder.kept === undefined) return undefined
+  const owner = { orgId: caller.org.id, keyId: caller.key.id, nowMs }
+  return [...(relay.encoder.kept?.(owner) ?? []), ...(keep?.(last, owner) ?? [])]
+}
+
+/** Names for a header: ASCII, and not too many. */
+function shown(names: readonly string[]): string {
+  return names
+    .join(', ')
+    .replace(/[^\x20-\x7e]/g, '?')
+    .slice(0, DROPPED_CHARS_MAX)
 }
 
 function noticeOf(outOfMoney: boolean, notStored: boolean): string | undefined {
@@ -464,7 +509,7 @@ function lengthOf(chunks: readonly Uint8Array[]): number {
 
 function answerError(run: Run, error: ApiError, client: ClientPort, headers: OutgoingHttpHeaders): void {
   if (client.headSent) client.end(run.relay.encoder.error(error))
-  else sendError(client, error, run.request.id, headers)
+  else sendError(client, error, run.request.id, run.surface, headers)
 }
 
 function endingError(ending: Ending, served: Served, run: Run): ApiError {
@@ -506,8 +551,16 @@ function isEmpty(request: InferenceRequest, relay: Relay, ending: Ending): boole
   if (ending !== 'completed' || relay.outputBegan || request.outputTokensMax === 0) return false
   const { sampling, input } = request
   if (sampling.stop.length > 0 || sampling.logitBias !== undefined) return false
-  return input.kind === 'chat' ? input.responseFormat.type === 'text' && input.tools.length === 0 : !input.echo
+  if (input.kind === 'chat') return input.responseFormat.type === 'text' && input.tools.length === 0
+  return input.kind === 'text' && !input.echo
 }
+
+const CAPABILITY_OF_KIND = {
+  chat: { capability: 'chat', name: 'chat completions' },
+  text: { capability: 'completion', name: 'text completions' },
+  embed: { capability: 'embeddings', name: 'embeddings' },
+  rerank: { capability: 'rerank', name: 'reranking' },
+} as const
 
 function findModel(snapshot: Snapshot, request: InferenceRequest): Model {
   const model = snapshot.models.get(request.model)
@@ -516,13 +569,9 @@ function findModel(snapshot: Snapshot, request: InferenceRequest): Model {
       param: 'model',
     })
   }
-  const can = model.capabilities
-  if (request.input.kind === 'chat' ? !can.chat : !can.completion) {
-    throw new ApiError(
-      'unsupported_parameter',
-      `${model.id} does not do ${request.input.kind === 'chat' ? 'chat' : 'text'} completions.`,
-      { param: 'model' },
-    )
+  const wanted = CAPABILITY_OF_KIND[request.input.kind]
+  if (model.capabilities[wanted.capability] !== true) {
+    throw new ApiError('unsupported_parameter', `${model.id} does not do ${wanted.name}.`, { param: 'model' })
   }
   const lacking = lackingCapability(request, model)
   if (lacking !== null) {

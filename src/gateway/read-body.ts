@@ -48,6 +48,7 @@ export function readBody(request: IncomingMessage, bytesMax: number): Promise<Ui
   })
 }
 
-function tooLarge(bytesMax: number): ApiError {
+/** The error for a body beyond the bound. */
+export function tooLarge(bytesMax: number): ApiError {
   return new ApiError('request_too_large', `The body is larger than ${bytesMax} bytes.`)
 }

@@ -39,6 +39,7 @@ export class Relay implements AttemptSink {
   readonly #model: Model
   readonly #ticket: Ticket
   readonly #client: ClientPort
+  readonly #passthrough: boolean
   readonly #newEncoder: () => AnswerEncoder
   readonly #openHead: () => void
   readonly #nowMs: () => number
@@ -80,6 +81,8 @@ export class Relay implements AttemptSink {
     model: Model
     ticket: Ticket
     client: ClientPort
+    /** Whether frames may be passed on as they come. */
+    passthrough: boolean
     newEncoder: () => AnswerEncoder
     /** Sends the head of the answer; called before the first bytes of a stream. */
     openHead: () => void
@@ -90,6 +93,7 @@ export class Relay implements AttemptSink {
     this.#model = options.model
     this.#ticket = options.ticket
     this.#client = options.client
+    this.#passthrough = options.passthrough
     this.#newEncoder = options.newEncoder
     this.#encoder = options.newEncoder()
     this.#openHead = options.openHead
@@ -126,7 +130,7 @@ export class Relay implements AttemptSink {
         outputTokensMax: this.#ticket.quote.outputTokensMax,
         outputTokensFit: outputTokensFit(this.#request, this.#model, this.#ticket.quote),
         cacheSalt,
-        passthrough: this.#request.stream,
+        passthrough: this.#passthrough,
       },
       this,
     )
@@ -181,6 +185,14 @@ export class Relay implements AttemptSink {
         return
       case 'frame':
         if (this.#take(event.tokens)) this.#finishOrSend(this.#encoder.frame(event), event.finishes)
+        return
+      case 'embedding':
+        this.prefillBegan = true
+        if (this.#stop === null) this.#encoder.embedding?.(event)
+        return
+      case 'score':
+        this.prefillBegan = true
+        if (this.#stop === null) this.#encoder.score?.(event)
         return
       case 'finish':
         this.prefillBegan = true

@@ -1,13 +1,15 @@
 import type { OutgoingHttpHeaders } from 'node:http'
 import { ApiError } from '../errors.ts'
 import type { UpstreamFailure } from '../inference/event.ts'
+import type { Surface } from '../inference/request.ts'
+import { errorBody, requestIdHeaders } from '../protocols/surface.ts'
 import type { ClientPort } from './client-port.ts'
 
 /** Headers of every error answer: what the OpenAI and Anthropic SDKs read to decide about a retry. */
-export function errorHeaders(error: ApiError, requestId: string): OutgoingHttpHeaders {
+export function errorHeaders(error: ApiError, requestId: string, surface: Surface = 'openai'): OutgoingHttpHeaders {
   const headers: OutgoingHttpHeaders = {
     'content-type': 'application/json',
-    'x-request-id': requestId,
+    ...requestIdHeaders(surface, requestId),
     'x-should-retry': String(error.retryable),
     ...error.headers,
   }
@@ -23,10 +25,11 @@ export function sendError(
   client: ClientPort,
   error: ApiError,
   requestId: string,
+  surface: Surface,
   extra: OutgoingHttpHeaders = {},
 ): void {
-  const body = Buffer.from(JSON.stringify(error.toOpenAi()))
-  client.head(error.status, { ...errorHeaders(error, requestId), ...extra, 'content-length': body.length })
+  const body = Buffer.from(JSON.stringify(errorBody(surface, error, requestId)))
+  client.head(error.status, { ...errorHeaders(error, requestId, surface), ...extra, 'content-length': body.length })
   client.end(body)
 }
 

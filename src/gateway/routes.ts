@@ -1,11 +1,10 @@
-import type { Protocol } from '../inference/request.ts'
+import { type GenerateRoute, generateRouteOf } from '../protocols/surface.ts'
 
 /** What a path of the data plane means. */
 export type Route =
-  | { readonly kind: 'generate'; readonly protocol: Protocol }
+  | ({ readonly kind: 'generate' } & GenerateRoute)
   | { readonly kind: 'models' }
   | { readonly kind: 'model'; readonly modelId: string }
-  | { readonly kind: 'usage'; readonly requestId: string }
   | { readonly kind: 'health' }
   | { readonly kind: 'metrics' }
   | { readonly kind: 'payment-event'; readonly provider: string }
@@ -14,11 +13,6 @@ export type Route =
 /** The methods a route answers. */
 export function methodsOf(route: Route): readonly string[] {
   return route.kind === 'generate' || route.kind === 'payment-event' ? ['POST'] : ['GET', 'HEAD']
-}
-
-const GENERATE: Record<string, Protocol> = {
-  '/chat/completions': 'openai-chat',
-  '/completions': 'openai-completions',
 }
 
 /** Same handlers under the paths that OpenAI's and DeepInfra's clients use as their base. */
@@ -33,6 +27,8 @@ const PAYMENT_EVENTS = '/webhooks/'
  */
 export function routeOf(path: string): Route | undefined {
   const clean = path.length > 1 && path.endsWith('/') ? path.replace(/\/+$/, '') : path
+  const generate = generateRouteOf(clean)
+  if (generate !== undefined) return { kind: 'generate', ...generate }
   if (clean === '/health') return { kind: 'health' }
   if (clean === '/metrics') return { kind: 'metrics' }
   if (clean === '/control/v1' || clean.startsWith('/control/v1/')) return { kind: 'control' }
@@ -49,13 +45,9 @@ export function routeOf(path: string): Route | undefined {
 }
 
 function routeUnder(rest: string): Route | undefined {
-  const protocol = GENERATE[rest]
-  if (protocol !== undefined) return { kind: 'generate', protocol }
   if (rest === '/models') return { kind: 'models' }
   if (rest.startsWith('/models/'))
     return withDecoded(rest.slice('/models/'.length), modelId => ({ kind: 'model', modelId }))
-  if (rest.startsWith('/usage/'))
-    return withDecoded(rest.slice('/usage/'.length), requestId => ({ kind: 'usage', requestId }))
   return undefined
 }
 

@@ -25,7 +25,7 @@ export interface TokenLogprob {
 
 /**
  * What an upstream tells us while it works on an attempt, in this order: at most one `started`; then any
- * `delta`, `frame` and running `usage`; one `finish` per choice (or a `frame` that says so); `usage`. The sink's
+ * `delta`, `frame` and running `usage`; or all `embedding`s or `score`s; one `finish` per choice (or a `frame` that says so); `usage`. The sink's
  * `onEnd` follows, once.
  */
 export type InferenceEvent =
@@ -63,6 +63,18 @@ export type InferenceEvent =
       readonly tokens: number
       /** Choices that end in these frames. When not 0 the bytes hold exactly one frame. */
       readonly finishes: number
+    }
+  | {
+      /** The vector of one input of an `embed` request. */
+      readonly type: 'embedding'
+      readonly index: number
+      readonly vector: Float32Array
+    }
+  | {
+      /** How relevant one document of a `rerank` request is; larger is more, the scale is the model's own. */
+      readonly type: 'score'
+      readonly index: number
+      readonly score: number
     }
   | { readonly type: 'finish'; readonly choice: number; readonly reason: FinishReason }
   | {

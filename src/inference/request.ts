@@ -1,5 +1,15 @@
 /** A public wire API that clients speak to us. */
-export type Protocol = 'openai-chat' | 'openai-completions'
+export type Protocol =
+  | 'openai-chat'
+  | 'openai-completions'
+  | 'openai-responses'
+  | 'openai-embeddings'
+  | 'anthropic-messages'
+  | 'deepinfra-inference'
+  | 'rerank'
+
+/** A family of clients, whose conventions an answer follows where they differ: the shape of errors, fields of usage. */
+export type Surface = 'openai' | 'anthropic' | 'deepinfra' | 'openrouter'
 
 /** A JSON object as parsed; unknown fields stay in it and travel on. */
 export type JsonObject = { [key: string]: unknown }
@@ -60,7 +70,7 @@ export interface Sampling {
   readonly topLogprobs?: number
 }
 
-/** What to generate from: a chat, or one or several plain prompts (text or token ids). */
+/** What to work on: a chat or plain prompts (text or token ids) to go on from, texts to embed, documents to rank. */
 export type GenerationInput =
   | {
       readonly kind: 'chat'
@@ -78,6 +88,19 @@ export type GenerationInput =
       readonly prompts: readonly (string | readonly number[])[]
       readonly echo: boolean
       readonly suffix?: string
+    }
+  | {
+      /** One vector for each input, text or token ids. */
+      readonly kind: 'embed'
+      readonly inputs: readonly (string | readonly number[])[]
+      /** Length that the client wants the vectors to have; undefined: the model's own. */
+      readonly dimensions?: number
+    }
+  | {
+      /** One relevance score for each document. */
+      readonly kind: 'rerank'
+      readonly query: string
+      readonly documents: readonly string[]
     }
 
 /**
@@ -105,8 +128,15 @@ export interface InferenceRequest {
   readonly cacheKey?: string
   /** The customer's own name for whom it is made (`safety_identifier`, `user`, `metadata.user_id`), at most 128 characters. */
   readonly endUserId?: string
-  /** The client's JSON body as parsed, for upstreams that speak the same protocol: unknown fields survive the trip. */
+  /**
+   * The request as upstreams get it, in OpenAI's wire form: the client's own body where that is what the client speaks, so that unknown
+   * fields survive the trip, else what its protocol was translated to.
+   */
   readonly body: JsonObject
+  /** Absent: `openai`. */
+  readonly surface?: Surface
+  /** What of the request could not be carried over into the form that it runs in; named in a header of the answer. */
+  readonly dropped?: readonly string[]
   /** Safe upper bound of the input tokens, from the bytes: no tokenizer makes more tokens than bytes plus template overhead. */
   readonly inputTokensBound: number
 }

@@ -46,6 +46,12 @@ export interface ModelCapabilities {
   readonly reasoning: boolean
   readonly jsonSchema: boolean
   readonly logprobs: boolean
+  /** Reads images. Absent, as with all below: no. */
+  readonly vision?: boolean
+  readonly embeddings?: boolean
+  readonly rerank?: boolean
+  /** Fills in the middle: a completion between a prompt and a `suffix`. */
+  readonly suffix?: boolean
 }
 
 /** The public id a client asks for. */

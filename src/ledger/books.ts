@@ -1,6 +1,7 @@
 import type { Measure } from '../inference/limit-rule.ts'
 import { assert } from '../std/assert.ts'
 import type { Journal, Settlement } from './journal.ts'
+import type { KeptDocument } from './kept-document.ts'
 import { type Limit, LimitCounter, type Piece } from './limit-counter.ts'
 import type { StoredAnswer } from './stored-answer.ts'
 
@@ -171,12 +172,17 @@ export class Books {
    * stays held. Rejects with the journal's failure, and then nothing was charged and nothing stays held. An answer that is to be had
    * again becomes durable with it.
    */
-  settle(hold: Hold, settlement: Settlement, answer?: StoredAnswer): Promise<void> {
+  settle(
+    hold: Hold,
+    settlement: Settlement,
+    answer?: StoredAnswer,
+    documents?: readonly KeptDocument[],
+  ): Promise<void> {
     assert(hold.state === 'held', `a hold dies once, this one is ${hold.state}`)
     assert(settlement.chargeNanodollars >= 0n, 'a charge cannot be negative')
     assert(settlement.chargeNanodollars <= hold.amountNanodollars, 'a charge never exceeds its hold')
     hold.state = 'settling'
-    return this.#journal.settle(settlement, answer).then(
+    return this.#journal.settle(settlement, answer, documents).then(
       () => {
         this.#close(hold, 'settled', settlement)
         hold.org.settled -= settlement.chargeNanodollars

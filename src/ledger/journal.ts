@@ -2,6 +2,7 @@ import type { Protocol } from '../inference/request.ts'
 import type { ServiceTier } from '../inference/service-tier.ts'
 import type { Usage } from '../inference/usage.ts'
 import type { AccountId } from './account.ts'
+import type { KeptDocument } from './kept-document.ts'
 import type { StoredAnswer } from './stored-answer.ts'
 
 /**
@@ -108,10 +109,10 @@ export interface Journal {
   voided(requestId: string): void
   /**
    * Resolves once the settlement is on disk. Rejects with `JournalFailure` when it cannot be (disk full, I/O error);
-   * then nothing of it was kept. An answer given with it becomes durable in the same instant, and with a second settlement of a request
-   * neither changes.
+   * then nothing of it was kept. An answer and documents given with it become durable in the same instant, and with a second settlement
+   * of a request none of them changes.
    */
-  settle(settlement: Settlement, answer?: StoredAnswer): Promise<void>
+  settle(settlement: Settlement, answer?: StoredAnswer, documents?: readonly KeptDocument[]): Promise<void>
 }
 
 /** The journal could not make a record durable. */

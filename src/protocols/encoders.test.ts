@@ -7,6 +7,7 @@ import { USAGE_ABSENT, type Usage } from '../inference/usage.ts'
 import { OPENAI_CHAT as CHAT } from './openai-chat/codec.ts'
 import { OPENAI_COMPLETIONS as COMPLETIONS } from './openai-completions/codec.ts'
 import type { AnswerEncoder, AnswerTotals, ProtocolCodec } from './protocol.ts'
+import { decodeNow } from './testing.ts'
 
 const USAGE: Usage = {
   inputTokens: 10,
@@ -24,7 +25,7 @@ const TOTALS: AnswerTotals = { usage: USAGE, chargeNanodollars: 100_023_300n }
 
 function encoderFor(codec: ProtocolCodec, fields: JsonObject): AnswerEncoder {
   const body = { model: 'alias', messages: [{ role: 'user', content: 'x' }], prompt: 'x', ...fields }
-  const request = codec.decode(Buffer.from(JSON.stringify(body)), 'req_ABC')
+  const request = decodeNow(codec, body, 'req_ABC')
   return codec.encoder(request, 'public/model', 1700000000)
 }
 

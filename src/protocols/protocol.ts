@@ -1,8 +1,9 @@
 import type { ApiError } from '../errors.ts'
 import type { FinishReason, InferenceEvent } from '../inference/event.ts'
-import type { InferenceRequest, JsonObject, Protocol } from '../inference/request.ts'
+import type { InferenceRequest, JsonObject, Protocol, Surface } from '../inference/request.ts'
 import type { ServiceTier } from '../inference/service-tier.ts'
 import type { Usage } from '../inference/usage.ts'
+import type { KeptDocument, KeptKind } from '../ledger/kept-document.ts'
 
 /** What is known about a request when its answer is complete. */
 export interface AnswerTotals {
@@ -30,6 +31,10 @@ export interface AnswerEncoder {
   /** Takes over the upstream's answer id and time, so that frames of ours match frames that pass unchanged. */
   started(event: EventOf<'started'>): void
   delta(event: EventOf<'delta'>): Uint8Array
+  /** One vector; only of protocols that ask for vectors. */
+  embedding?(event: EventOf<'embedding'>): void
+  /** One document's score; only of protocols that rank. */
+  score?(event: EventOf<'score'>): void
   /** The frames of a passthrough attempt, unchanged. */
   frame(event: EventOf<'frame'>): Uint8Array
   finish(choice: number, reason: FinishReason): Uint8Array
@@ -37,24 +42,54 @@ export interface AnswerEncoder {
   finishOpen(reason: FinishReason): Uint8Array
   /** What follows the last finish: the usage frame and the end mark of a stream, or the whole body. */
   complete(totals: AnswerTotals): Uint8Array
+  /** What of a whole answer is to be kept; it becomes durable together with the settlement. Asked after `complete`. */
+  kept?(owner: KeptOwner): readonly KeptDocument[]
   /** What tells a client that the answer failed: a frame after which the stream is to be closed, or the error body. */
   error(error: ApiError): Uint8Array
 }
 
+/** What a codec may need beside the body. */
+export interface DecodeContext {
+  readonly requestId: string
+  readonly surface: Surface
+  /** Lower-case names, as Node gives them. */
+  readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>
+  /** The model's id where the path names it and not the body. */
+  readonly pathModel?: string
+  /** What is kept for the caller's org: earlier responses and their items. Absent where nothing is kept. */
+  readonly kept?: KeptReader
+}
+
+/** Finds what was kept for one org. */
+export interface KeptReader {
+  /** The JSON text of a document; null when the org has none of this kind and id. */
+  find(kind: KeptKind, id: string): Promise<string | null>
+}
+
 export type EventOf<Type extends InferenceEvent['type']> = Extract<InferenceEvent, { type: Type }>
+
+/** For whom something is kept, and from when on. */
+export interface KeptOwner {
+  readonly orgId: string
+  readonly keyId: string
+  /** Wall clock. */
+  readonly nowMs: number
+}
 
 /** One public wire API. Pure: values in, values out. */
 export interface ProtocolCodec {
   readonly protocol: Protocol
+  /** Whether frames of an upstream that speaks OpenAI's wire may be passed on as they came (`frame` events). */
+  readonly passesFrames: boolean
   /** Reads and validates a client's body. Throws `ApiError` that names the parameter at fault. */
-  decode(body: Uint8Array, requestId: string): InferenceRequest
+  decode(body: Uint8Array, context: DecodeContext): InferenceRequest | Promise<InferenceRequest>
   /** The encoder of the request's answer; `createdS` is unix seconds. */
   encoder(request: InferenceRequest, publicModel: string, createdS: number): AnswerEncoder
 }
 
-/** Choices of the whole answer: `n` for each prompt. Their indices are `prompt * n + choice`. */
+/** Choices of the whole answer: `n` for each prompt. Their indices are `prompt * n + choice`. Vectors and scores are one choice together. */
 export function choiceCount(request: InferenceRequest): number {
-  return request.input.kind === 'chat' ? request.n : request.n * request.input.prompts.length
+  return request.input.kind === 'text' ? request.n * request.input.prompts.length : request.n
 }
 
 export const NO_BYTES: Uint8Array = new Uint8Array(0)

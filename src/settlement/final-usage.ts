@@ -1,4 +1,5 @@
-import type { ChatMessage, InferenceRequest, JsonObject } from '../inference/request.ts'
+import { inputTexts } from '../inference/input-texts.ts'
+import type { InferenceRequest } from '../inference/request.ts'
 import type { Usage } from '../inference/usage.ts'
 
 /** What we saw pass while relaying. */
@@ -44,22 +45,8 @@ const BYTES_PER_TOKEN_MOST = 8
  * it is the operator's loss, never the customer's.
  */
 export function inputTokensLower(request: InferenceRequest): number {
-  const { input } = request
-  if (input.kind === 'text')
-    return input.prompts.reduce(
-      (sum, prompt) => sum + (typeof prompt === 'string' ? tokensLower(prompt) : prompt.length),
-      0,
-    )
-  return input.messages.reduce((sum, message) => sum + contentTokensLower(message.content), 0)
-}
-
-function contentTokensLower(content: ChatMessage['content']): number {
-  if (typeof content === 'string') return tokensLower(content)
-  if (!Array.isArray(content)) return 1
-  return content.reduce(
-    (sum: number, part: JsonObject) => sum + (typeof part.text === 'string' ? tokensLower(part.text) : 0),
-    1,
-  )
+  const { texts, tokenIds } = inputTexts(request.input)
+  return texts.reduce((sum, text) => sum + tokensLower(text), tokenIds)
 }
 
 function tokensLower(text: string): number {

@@ -72,5 +72,5 @@ export class PreparedAnswers {
 }
 
 function idOf(protocol: Protocol): string {
-  return protocol === 'openai-chat' ? 'chatcmpl-simulated' : 'cmpl-simulated'
+  return protocol === 'openai-completions' ? 'cmpl-simulated' : 'chatcmpl-simulated'
 }

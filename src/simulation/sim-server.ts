@@ -6,6 +6,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { parseArgs } from 'node:util'
+import { inputTexts } from '../inference/input-texts.ts'
 import type { InferenceRequest, Protocol } from '../inference/request.ts'
 import { SYSTEM_CLOCK } from '../std/clock.ts'
 import { isObject } from '../wire/json-object.ts'
@@ -217,7 +218,7 @@ function promptsOf(prompt: unknown): readonly string[] {
 }
 
 function promptOf({ input }: InferenceRequest): string {
-  return input.kind === 'text' ? input.prompts.join('') : input.messages.map(({ content }) => content).join('')
+  return inputTexts(input).texts.join('')
 }
 
 function sendOther(request: IncomingMessage, response: ServerResponse): void {

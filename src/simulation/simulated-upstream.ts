@@ -1,4 +1,5 @@
 import type { UpstreamFailure } from '../inference/event.ts'
+import { inputTexts } from '../inference/input-texts.ts'
 import type { InferenceRequest } from '../inference/request.ts'
 import type { Attempt, AttemptHandle, AttemptSink, Upstream, UpstreamLoad } from '../inference/upstream.ts'
 import {
@@ -143,6 +144,5 @@ const OVERLOADED: UpstreamFailure = { reason: 'overloaded', message: 'no slot is
 
 /** What an engine would tokenise. */
 function promptOf(request: InferenceRequest): string {
-  const { input } = request
-  return input.kind === 'text' ? input.prompts.join('') : input.messages.map(message => message.content).join('')
+  return inputTexts(request.input).texts.join('')
 }

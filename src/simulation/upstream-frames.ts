@@ -2,12 +2,12 @@ import type { Protocol } from '../inference/request.ts'
 
 /** What all frames of an answer share. */
 export interface FrameHead {
+  /** Upstreams speak text completions, and for all else chat. */
   readonly protocol: Protocol
   readonly id: string
   readonly model: string
 }
 
-const CHUNK = { 'openai-chat': 'chat.completion.chunk', 'openai-completions': 'text_completion' } as const
 const CREATED_S = 1_780_000_000
 
 /** The frame that opens a choice; a text completion has none that says anything, so it opens with an empty text. */
@@ -32,7 +32,7 @@ export function usageFrame(head: FrameHead, usageJson: string): Uint8Array {
 
 /** A whole answer in one JSON body. */
 export function answerBody(head: FrameHead, texts: readonly string[], finish: string, usageJson: string): Uint8Array {
-  const chat = head.protocol === 'openai-chat'
+  const chat = !isText(head.protocol)
   const choices = texts.map((text, index) =>
     chat
       ? { index, message: { role: 'assistant', content: text }, finish_reason: finish }
@@ -51,10 +51,17 @@ export function usageText(inputTokens: number, cachedTokens: number, outputToken
 }
 
 function frame(head: FrameHead, index: number, delta: object, text: string, finish: string | null): Uint8Array {
-  const body = head.protocol === 'openai-chat' ? { index, delta } : { index, text, logprobs: null }
+  const body = isText(head.protocol) ? { index, text, logprobs: null } : { index, delta }
   return Buffer.from(`data: ${prefix(head)}"choices":[${JSON.stringify({ ...body, finish_reason: finish })}]}\n\n`)
 }
 
-function prefix({ protocol, id, model }: FrameHead, object: string = CHUNK[protocol]): string {
+function prefix(
+  { protocol, id, model }: FrameHead,
+  object: string = isText(protocol) ? 'text_completion' : 'chat.completion.chunk',
+): string {
   return `{"id":${JSON.stringify(id)},"object":"${object}","created":${CREATED_S},"model":${JSON.stringify(model)},`
+}
+
+function isText(protocol: Protocol): boolean {
+  return protocol === 'openai-completions'
 }

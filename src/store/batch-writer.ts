@@ -2,7 +2,8 @@ import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import { OVERRUN, orgAccount, REVENUE } from '../ledger/account.ts'
 import { closeMonths } from './close-months.ts'
 import type { Grants } from './grants.ts'
-import type { Batch, PackedAnswer, RefusedSettlement } from './messages.ts'
+import { putDocument } from './kept-documents.ts'
+import type { Batch, BatchExtras, PackedAnswer, PlacedDocument, RefusedSettlement } from './messages.ts'
 import type { Names } from './names.ts'
 import { StoreRefused } from './refusal.ts'
 import { ADMISSION_CELLS, CELL, type Cell, endingOf, SETTLEMENT_CELLS } from './settlement-row.ts'
@@ -21,6 +22,7 @@ const OVERRUN_NANODOLLARS_MAX = 1_000_000_000_000_000n
 const ORGS_MAX = 10_000
 
 const NO_ANSWERS: ReadonlyMap<number, PackedAnswer> = new Map()
+const NO_DOCUMENTS: ReadonlyMap<number, readonly PlacedDocument[]> = new Map()
 
 interface Rollup {
   readonly key: readonly (number | string)[]
@@ -32,7 +34,7 @@ interface Rollup {
 }
 
 /**
- * Writes batches of settlements, each batch in one transaction: the usage row of each request with the answer that is stored for it, and
+ * Writes batches of settlements, each batch in one transaction: the usage row of each request with the answer and documents that are stored for it, and
  * per batch, not per request, the balances, what is left of grants and the hourly sums that they change.
  */
 export class BatchWriter {
@@ -44,6 +46,7 @@ export class BatchWriter {
   readonly #stored: StoredAnswers
   /** Answers of the batch being written, by the place of their settlement. */
   #answers: ReadonlyMap<number, PackedAnswer> = NO_ANSWERS
+  #documents: ReadonlyMap<number, readonly PlacedDocument[]> = NO_DOCUMENTS
   /** The columns of the row being written. */
   readonly #row: (Cell | bigint)[] = Array(USAGE_COLUMNS).fill(null)
   readonly #addBalance: StatementSync
@@ -79,8 +82,9 @@ export class BatchWriter {
    * Writes a batch and returns once it is on disk. A settlement that breaks a rule of the schema is left out and named, so that
    * it cannot take the others of its batch with it. Throws SQLite's error; then nothing of the batch was written.
    */
-  write(batch: Batch, answers: readonly PackedAnswer[] = []): readonly RefusedSettlement[] {
-    this.#answers = answers.length === 0 ? NO_ANSWERS : new Map(answers.map(answer => [answer.at, answer]))
+  write(batch: Batch, extras?: BatchExtras): readonly RefusedSettlement[] {
+    this.#answers = extras === undefined ? NO_ANSWERS : new Map(extras.answers.map(answer => [answer.at, answer]))
+    this.#documents = extras === undefined ? NO_DOCUMENTS : Map.groupBy(extras.documents, ({ at }) => at)
     try {
       this.#transaction(batch, null)
       return []
@@ -210,6 +214,8 @@ export class BatchWriter {
     if (!this.#usage.insert(row, count(CELL.admittedMs), settledMs)) return
     const answer = this.#answers.size === 0 ? undefined : this.#answers.get(at / SETTLEMENT_CELLS)
     if (answer !== undefined) this.#stored.put(answer, requestId, settledMs)
+    if (this.#documents.size > 0)
+      for (const { document } of this.#documents.get(at / SETTLEMENT_CELLS) ?? []) putDocument(this.#database, document)
     if (overrun > 0n) sums.move(names.number(OVERRUN), names.number(REVENUE), overrun)
     if (charge > 0n) {
       sums.move(account, names.number(REVENUE), charge)

@@ -1,3 +1,4 @@
+import type { KeptDocument } from '../ledger/kept-document.ts'
 import type { Cell } from './settlement-row.ts'
 
 /** What the worker opens. */
@@ -38,6 +39,19 @@ export interface PackedAnswer {
   readonly expiresMs: number
 }
 
+/** A document on its way to the disk, beside the settlement that it belongs to. */
+export interface PlacedDocument {
+  /** The place of its settlement in the batch, from 0. */
+  readonly at: number
+  readonly document: KeptDocument
+}
+
+/** What few settlements bring with them. */
+export interface BatchExtras {
+  readonly answers: readonly PackedAnswer[]
+  readonly documents: readonly PlacedDocument[]
+}
+
 /** A settlement of a batch that broke a rule of the schema and was left out of it. */
 export interface RefusedSettlement {
   /** Its place in the batch, from 0. */
@@ -47,10 +61,10 @@ export interface RefusedSettlement {
 
 /**
  * What the worker is asked. A batch travels as JSON text: measured for 64 settlements, 0.7 µs each to write and parse, where
- * structured cloning of the same cells takes 2.1 µs. Answers to be stored, which few requests want, are cloned.
+ * structured cloning of the same cells takes 2.1 µs. Answers and documents to be stored, which few requests want, are cloned.
  */
 export type ToWorker =
-  | { readonly type: 'batch'; readonly id: number; readonly json: string; readonly answers?: readonly PackedAnswer[] }
+  | { readonly type: 'batch'; readonly id: number; readonly json: string; readonly extras?: BatchExtras }
   | { readonly type: 'call'; readonly id: number; readonly method: string; readonly args: readonly unknown[] }
   | { readonly type: 'close' }
 

@@ -185,4 +185,17 @@ export const MIGRATIONS: readonly Migration[] = [
       CREATE TRIGGER grants_no_delete BEFORE DELETE ON grants BEGIN SELECT RAISE(ABORT, 'grants are never deleted'); END;
     `,
   },
+  {
+    name: 'documents that are kept for an org: responses, files, batches',
+    sql: `
+      CREATE TABLE kept_documents (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, org TEXT NOT NULL, id TEXT NOT NULL CHECK (length(id) BETWEEN 1 AND 255),
+        key TEXT NOT NULL, parent TEXT, state TEXT NOT NULL, created_ms INTEGER NOT NULL, expires_ms INTEGER,
+        deflated INTEGER NOT NULL CHECK (deflated IN (0, 1)), body BLOB NOT NULL, UNIQUE (kind, org, id)
+      ) STRICT;
+      CREATE INDEX kept_documents_by_end ON kept_documents (expires_ms) WHERE expires_ms IS NOT NULL;
+      CREATE INDEX kept_documents_by_parent ON kept_documents (parent, state, seq) WHERE parent IS NOT NULL;
+      CREATE INDEX kept_documents_by_state ON kept_documents (kind, state, seq);
+    `,
+  },
 ]

@@ -39,7 +39,15 @@ export const SETTLEMENT_CELLS = 21
 
 /** Numbers are what the database holds: append only. */
 const SOURCES: readonly CountSource[] = ['absent', 'reported', 'counted']
-const PROTOCOLS: readonly Protocol[] = ['openai-chat', 'openai-completions']
+const PROTOCOLS: readonly Protocol[] = [
+  'openai-chat',
+  'openai-completions',
+  'openai-responses',
+  'openai-embeddings',
+  'anthropic-messages',
+  'deepinfra-inference',
+  'rerank',
+]
 const ENDINGS: readonly Ending[] = ['completed', 'cancelled', 'timed_out', 'aborted', 'failed', 'exhausted', 'empty']
 const TIERS: readonly ServiceTier[] = ['standard', 'priority', 'flex', 'batch']
 

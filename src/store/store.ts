@@ -9,10 +9,12 @@ import {
   type Settlement,
   type Transfer,
 } from '../ledger/journal.ts'
+import type { KeptDocument, KeptDocuments } from '../ledger/kept-document.ts'
 import type { StoredAnswer } from '../ledger/stored-answer.ts'
 import type { Posted, StoredDocument } from './control-writes.ts'
+import { keptDocumentsOver } from './kept-documents.ts'
 import type { LimitUse } from './limit-usage.ts'
-import type { Batch, PackedAnswer } from './messages.ts'
+import type { Batch, BatchExtras, PackedAnswer, PlacedDocument } from './messages.ts'
 import { type Outbox, outboxOver } from './outbox.ts'
 import { type PaymentRecords, paymentRecordsOver } from './payment-events.ts'
 import type { UsageGroup, UsageSelection, UsageSum } from './reads.ts'
@@ -64,6 +66,8 @@ const GATHER_SETTLEMENTS = 128
 /** Admissions of requests that end sooner are not written at all. */
 const ADMISSION_DELAY_MS = 100
 
+const NONE: readonly never[] = []
+
 interface Pending {
   resolve(): void
   reject(error: Error): void
@@ -87,12 +91,15 @@ export class Store<Model extends StoredDocument = StoredDocument> implements Jou
   readonly outbox: Outbox
   /** What a payment provider told. */
   readonly payments: PaymentRecords
+  /** What is kept for orgs beside their money. */
+  readonly kept: KeptDocuments
   readonly #path: string
   readonly #writer: WorkerLink
   readonly #readers = new Map<'reports' | 'answers', Promise<WorkerLink>>()
   #cells: Cell[] = []
   #pending: Pending[] = []
   #answers: PackedAnswer[] = []
+  #documents: PlacedDocument[] = []
   #ended: string[] = []
   readonly #admissions = new Map<string, { readonly admission: Admission; readonly dueMs: number }>()
   /** Requests whose admission was sent to be written and has to be removed when they end. */
@@ -108,6 +115,10 @@ export class Store<Model extends StoredDocument = StoredDocument> implements Jou
     this.#writer = writer
     this.outbox = outboxOver((method, ...args) => writer.call(method, ...args))
     this.payments = paymentRecordsOver((method, ...args) => writer.call(method, ...args))
+    this.kept = keptDocumentsOver(
+      (method, ...args) => writer.call(method, ...args),
+      async (method, ...args) => (await this.#reads('answers')).call(method, ...args),
+    )
   }
 
   admitted(admission: Admission): void {
@@ -120,17 +131,23 @@ export class Store<Model extends StoredDocument = StoredDocument> implements Jou
     this.#schedule()
   }
 
-  settle(settlement: Settlement, answer?: StoredAnswer): Promise<void> {
-    if (answer === undefined) return this.#settle(settlement, null)
+  settle(settlement: Settlement, answer?: StoredAnswer, documents: readonly KeptDocument[] = NONE): Promise<void> {
+    if (answer === undefined) return this.#settle(settlement, null, documents)
     // Compressed before the settlement joins a batch, so that it holds nobody else's up.
-    return packAnswer(answer).then(packed => this.#settle(settlement, packed))
+    return packAnswer(answer).then(packed => this.#settle(settlement, packed, documents))
   }
 
-  #settle(settlement: Settlement, answer: Omit<PackedAnswer, 'at'> | null): Promise<void> {
+  #settle(
+    settlement: Settlement,
+    answer: Omit<PackedAnswer, 'at'> | null,
+    documents: readonly KeptDocument[],
+  ): Promise<void> {
     if (this.#closed) return Promise.reject(new JournalFailure('The store is closed.'))
     this.#endAdmission(settlement.requestId)
     packSettlement(this.#cells, settlement)
-    if (answer !== null) this.#answers.push({ ...answer, at: this.#pending.length })
+    const at = this.#pending.length
+    if (answer !== null) this.#answers.push({ ...answer, at })
+    for (const document of documents) this.#documents.push({ at, document })
     return new Promise((resolve, reject) => {
       this.#pending.push({ resolve, reject })
       this.#schedule()
@@ -167,15 +184,14 @@ export class Store<Model extends StoredDocument = StoredDocument> implements Jou
     const admissions = this.#dueAdmissions()
     const pending = this.#pending
     const ended = this.#ended
-    const answers = this.#answers
+    const extras = this.#takeExtras()
     if (pending.length === 0 && admissions.length === 0 && ended.length === 0) return
     const batch: Batch = { settlements: this.#cells, admissions, ended }
     this.#cells = []
     this.#pending = []
     this.#ended = []
-    if (answers.length > 0) this.#answers = []
     this.#lastBatchSettlements = pending.length
-    this.#inFlight = this.#writer.write(batch, answers).then(
+    this.#inFlight = this.#writer.write(batch, extras).then(
       refused => {
         this.#inFlight = null
         for (const { at, reason } of refused) pending[at]?.reject(new JournalRefusal(`The books refuse it: ${reason}`))
@@ -192,6 +208,14 @@ export class Store<Model extends StoredDocument = StoredDocument> implements Jou
         if (this.#pending.length > 0) this.#schedule()
       },
     )
+  }
+
+  #takeExtras(): BatchExtras | undefined {
+    if (this.#answers.length === 0 && this.#documents.length === 0) return undefined
+    const extras = { answers: this.#answers, documents: this.#documents }
+    this.#answers = []
+    this.#documents = []
+    return extras
   }
 
   #dueAdmissions(): Cell[] {

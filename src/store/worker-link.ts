@@ -4,8 +4,8 @@ import { JournalFailure } from '../ledger/journal.ts'
 import { assert } from '../std/assert.ts'
 import type {
   Batch,
+  BatchExtras,
   FromWorker,
-  PackedAnswer,
   RefusedSettlement,
   ToWorker,
   WorkerFailure,
@@ -70,10 +70,10 @@ export class WorkerLink {
   }
 
   /** Resolves once the batch is on disk, with the settlements that were left out of it. */
-  write(batch: Batch, answers: readonly PackedAnswer[]): Promise<readonly RefusedSettlement[]> {
+  write(batch: Batch, extras?: BatchExtras): Promise<readonly RefusedSettlement[]> {
     return this.#ask(id => {
       const json = JSON.stringify(batch)
-      return answers.length === 0 ? { type: 'batch', id, json } : { type: 'batch', id, json, answers }
+      return extras === undefined ? { type: 'batch', id, json } : { type: 'batch', id, json, extras }
     }) as Promise<readonly RefusedSettlement[]>
   }
 

@@ -3,6 +3,7 @@ import { parentPort, workerData } from 'node:worker_threads'
 import { BatchWriter } from './batch-writer.ts'
 import { ControlWrites } from './control-writes.ts'
 import { Grants } from './grants.ts'
+import { keptReads, keptWrites } from './kept-documents.ts'
 import { limitUsage } from './limit-usage.ts'
 import type { Batch, FromWorker, ToWorker, WorkerFailure, WorkerSettings } from './messages.ts'
 import { Names } from './names.ts'
@@ -54,6 +55,7 @@ function methodsOf(database: DatabaseSync, writing: Writing | null): Record<stri
     storedAnswer: (keyHash: string) => findAnswer(database, keyHash),
     verify: () => verify(database),
     ...statementReads(database),
+    ...keptReads(database),
   }
   if (writing === null) return reads
   const { writer, control: writes } = writing
@@ -77,6 +79,7 @@ function methodsOf(database: DatabaseSync, writing: Writing | null): Record<stri
     closeMonths: (beforeMs: number, nowMs: number) => writer.closeMonths(beforeMs, nowMs),
     ...outboxMethods(database),
     ...paymentMethods(database),
+    ...keptWrites(database),
   }
 }
 
@@ -133,7 +136,7 @@ function start(): void {
     }
     try {
       if (message.type === 'batch') {
-        const refused = writing?.writer.write(JSON.parse(message.json) as Batch, message.answers)
+        const refused = writing?.writer.write(JSON.parse(message.json) as Batch, message.extras)
         if (commitDelayMs > 0) Atomics.wait(pause, 0, 0, commitDelayMs)
         send({ type: 'done', id: message.id, result: refused })
       } else {

@@ -29,7 +29,7 @@ export interface HttpUpstreamOptions {
 
 /** An error body is read this far; the rest is dropped. */
 const ERROR_BODY_BYTES_MAX = 64 * 1024
-const PATHS = { 'openai-chat': '/chat/completions', 'openai-completions': '/completions' } as const
+const PATHS = { chat: '/chat/completions', text: '/completions', embed: '/embeddings', rerank: '/rerank' } as const
 
 /**
  * An upstream behind OpenAI's chat and completions wire: vLLM, SGLang, llama-server, a provider. It is always asked to
@@ -99,7 +99,7 @@ export class HttpUpstream implements Upstream {
     this.#pool.dispatch(
       {
         method: 'POST',
-        path: this.#basePath + PATHS[attempt.request.protocol],
+        path: this.#basePath + PATHS[attempt.request.input.kind],
         headers: this.#headers,
         body: JSON.stringify(upstreamBody(attempt)),
       },

@@ -8,6 +8,7 @@ import type { JsonObject } from '../../src/inference/request.ts'
 import { USAGE_ABSENT, type Usage } from '../../src/inference/usage.ts'
 import { choiceCount } from '../../src/protocols/protocol.ts'
 import { PROTOCOLS } from '../../src/protocols/protocols.ts'
+import { decodeNow } from '../../src/protocols/testing.ts'
 import { OpenAiStreamDecoder } from '../../src/upstreams/dialects/openai/stream-decoder.ts'
 
 /*
@@ -35,7 +36,7 @@ const CREATED_S = 1_763_900_000
 function run(spec: Case, chunks: readonly Uint8Array[], passthrough: boolean, stream: boolean): Outcome {
   const codec = PROTOCOLS.find(each => each.protocol === spec.protocol)
   assert.ok(codec !== undefined, spec.protocol)
-  const request = codec.decode(Buffer.from(JSON.stringify({ ...spec.body, stream })), 'req_TRANSCRIPT')
+  const request = decodeNow(codec, { ...spec.body, stream }, 'req_TRANSCRIPT')
   const encoder = codec.encoder(request, spec.publicModel, CREATED_S)
   const decoder = new OpenAiStreamDecoder({ passthrough, publicModel: spec.publicModel, choices: choiceCount(request) })
   const events: InferenceEvent[] = []
@@ -48,7 +49,7 @@ function run(spec: Case, chunks: readonly Uint8Array[], passthrough: boolean, st
     else if (event.type === 'delta') sent.push(encoder.delta(event))
     else if (event.type === 'frame') sent.push(encoder.frame(event))
     else if (event.type === 'finish') sent.push(encoder.finish(event.choice, event.reason))
-    else {
+    else if (event.type === 'usage') {
       usage = event.usage
       usageExtra = event.extra
     }

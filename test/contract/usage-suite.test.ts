@@ -8,6 +8,7 @@ import { USAGE_ABSENT, type Usage } from '../../src/inference/usage.ts'
 import { parsePricePerMillion, picodollarsToNanodollars } from '../../src/ledger/money.ts'
 import { choiceCount } from '../../src/protocols/protocol.ts'
 import { PROTOCOLS } from '../../src/protocols/protocols.ts'
+import { decodeNow } from '../../src/protocols/testing.ts'
 import { charge } from '../../src/settlement/charge.ts'
 import { finalUsage, inputTokensLower } from '../../src/settlement/final-usage.ts'
 import { OpenAiStreamDecoder } from '../../src/upstreams/dialects/openai/stream-decoder.ts'
@@ -71,7 +72,7 @@ function throughDecoder(folder: string, parts: Parts, passthrough: boolean): Fou
   const spec: { protocol: string; publicModel: string; body: JsonObject } = readJson(join(folder, 'case.json'))
   const codec = PROTOCOLS.find(each => each.protocol === spec.protocol)
   assert.ok(codec !== undefined, spec.protocol)
-  const request: InferenceRequest = codec.decode(Buffer.from(JSON.stringify(spec.body)), 'req_SUITE')
+  const request: InferenceRequest = decodeNow(codec, spec.body, 'req_SUITE')
   const decoder = new OpenAiStreamDecoder({ passthrough, publicModel: spec.publicModel, choices: choiceCount(request) })
   let reported = USAGE_ABSENT
   let cost: bigint | undefined

@@ -6,6 +6,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { after, test } from 'node:test'
 import { pino } from 'pino'
 import { KeyHasher } from '../../src/admission/key-hasher.ts'
+import { createClientApi } from '../../src/api/app.ts'
 import { firstRun } from '../../src/control/first-run.ts'
 import { createPublisher } from '../../src/control/publisher.ts'
 import { requestCharge } from '../../src/control/request-charge.ts'
@@ -196,7 +197,11 @@ async function serve(path: string, pagesMax: number) {
     keyHasher,
     newId,
     nowMs: () => Date.now(),
-    usageOf: (org, requestId) => requestCharge(store, org, requestId, undefined),
+    api: createClientApi({
+      ...{ snapshot: publisher.current, keyHasher, nowMs: () => Date.now(), newId, kept: store.kept },
+      usageOf: (org, requestId) => requestCharge(store, org, requestId, undefined),
+      onError: error => assert.fail(error as Error),
+    }).fetch,
     control: (_, response) => response.writeHead(404).end(),
     metrics: null,
     health: () => ({ ok: pipeline.journalHealthy, body: {} }),

@@ -112,7 +112,13 @@ test('200 concurrent streams spend a cap nearly whole, and never more', async t 
     const messages = [{ role: 'user', content: `Question ${requestId} `.repeat(20) }]
     const body = Buffer.from(JSON.stringify({ model: 'model', stream: true, messages }))
     await pipeline.serve(OPENAI_CHAT, {
-      ...{ headers: { authorization: `Bearer ${secret}` }, client, requestId, body: async () => body },
+      ...{
+        headers: { authorization: `Bearer ${secret}` },
+        client,
+        requestId,
+        surface: 'openai',
+        body: async () => body,
+      },
     })
     assert.deepEqual(transcript.violations, [])
     const status = transcript.status ?? 0

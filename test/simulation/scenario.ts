@@ -288,6 +288,7 @@ class Scenario {
       headers,
       client: port,
       requestId: id,
+      surface: 'openai',
       body: () => this.#body(body, process.clock, rng),
     })
     void served.then(() => {

@@ -181,6 +181,7 @@ export class Stage {
       headers: typeof key === 'string' ? { ...headers, 'idempotency-key': key } : headers,
       client,
       requestId: `req_${++this.#requests}`,
+      surface: 'openai',
       body: async () => body,
     })
     void served.then(() => {

@@ -8,7 +8,8 @@ import { asksForFunctions } from './tools.ts'
 /** OpenAI's chat completions. */
 export const OPENAI_CHAT: ProtocolCodec = {
   protocol: 'openai-chat',
-  decode: decodeChat,
+  passesFrames: true,
+  decode: (body, { requestId }) => decodeChat(body, requestId),
   encoder(request, publicModel, createdS) {
     const id = answerId('chatcmpl', request.id)
     const asFunctionCall = asksForFunctions(request.body)

@@ -7,7 +7,8 @@ import { CompletionStreamEncoder } from './stream-encoder.ts'
 /** OpenAI's text completions. */
 export const OPENAI_COMPLETIONS: ProtocolCodec = {
   protocol: 'openai-completions',
-  decode: decodeCompletion,
+  passesFrames: true,
+  decode: (body, { requestId }) => decodeCompletion(body, requestId),
   encoder(request, publicModel, createdS) {
     const id = answerId('cmpl', request.id)
     const count = choiceCount(request)

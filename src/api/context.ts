@@ -1,0 +1,67 @@
+import { OpenAPIHono, z } from '@hono/zod-openapi'
+import type { Caller } from '../admission/authenticate.ts'
+import type { KeyHasher } from '../admission/key-hasher.ts'
+import type { Surface } from '../inference/request.ts'
+import type { Snapshot } from '../inference/snapshot.ts'
+import type { KeptDocuments } from '../ledger/kept-document.ts'
+
+/** What the resources of the client API are made of. Everything that touches the world is handed in. */
+export interface ClientApiDeps {
+  readonly snapshot: () => Snapshot
+  readonly keyHasher: KeyHasher
+  readonly nowMs: () => number
+  readonly newId: (prefix: string) => string
+  readonly kept: KeptDocuments
+  /** What one request of an org was charged; undefined when the org made no such request. */
+  readonly usageOf: (orgId: string, requestId: string) => Promise<object | undefined>
+  /** Told of our own mistakes, which clients are not. */
+  readonly onError: (error: unknown) => void
+}
+
+/** What a handler knows of the request beside what the client sent. */
+export interface Variables {
+  /** Who asks. */
+  readonly caller: Caller
+  /** The conventions that the answer follows. */
+  readonly surface: Surface
+}
+
+/** The app that every resource adds its routes to. */
+export type ClientApp = OpenAPIHono<{ Variables: Variables }>
+
+/** An app whose validation errors are those of the table. */
+export function newClientApp(
+  options: ConstructorParameters<typeof OpenAPIHono<{ Variables: Variables }>>[0],
+): ClientApp {
+  return new OpenAPIHono<{ Variables: Variables }>(options)
+}
+
+/** The bases that OpenAI's, DeepInfra's and OpenRouter's clients use; a resource of OpenAI's is under all of them. */
+export const OPENAI_BASES = ['/v1', '/v1/openai', '/api/v1'] as const
+
+const ErrorBody = z
+  .object({
+    error: z.object({
+      message: z.string(),
+      type: z.string(),
+      param: z.string().nullable(),
+      code: z.string().openapi({ description: 'A row of the table of errors.' }),
+    }),
+  })
+  .openapi('Error')
+
+/** A JSON body that a route requires. */
+export function jsonBody<Schema extends z.ZodType>(schema: Schema) {
+  return { required: true as const, content: { 'application/json': { schema } } }
+}
+
+/** The answers of a route: a good one, and the error body for all else. */
+export function answers<Schema extends z.ZodType>(description: string, schema: Schema) {
+  return {
+    200: { description, content: { 'application/json': { schema } } },
+    default: {
+      description: 'What went wrong, and what to do.',
+      content: { 'application/json': { schema: ErrorBody } },
+    },
+  }
+}

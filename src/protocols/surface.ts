@@ -1,0 +1,103 @@
+import type { ApiError } from '../errors.ts'
+import type { Protocol, Surface } from '../inference/request.ts'
+
+/** A path that answers inference requests. */
+export interface GenerateRoute {
+  readonly protocol: Protocol
+  readonly surface: Surface
+  /** The model's id, where the path names it. */
+  readonly pathModel?: string
+}
+
+const OPENAI_PATHS: Readonly<Record<string, Protocol>> = {
+  '/chat/completions': 'openai-chat',
+  '/completions': 'openai-completions',
+}
+
+/**
+ * The same handlers under every base that a family of clients uses (Headrace's own clients: `/v1`). Without a base: DeepSeek's, whose
+ * clients are told the host alone; `/beta` is theirs too.
+ */
+const BASES: readonly {
+  readonly base: string
+  readonly surface: Surface
+  readonly paths: Readonly<Record<string, Protocol>>
+}[] = [
+  { base: '/v1', surface: 'openai', paths: OPENAI_PATHS },
+  { base: '/v1/openai', surface: 'openai', paths: OPENAI_PATHS },
+  { base: '', surface: 'openai', paths: OPENAI_PATHS },
+  { base: '/beta', surface: 'openai', paths: OPENAI_PATHS },
+  { base: '/api/v1', surface: 'openrouter', paths: OPENAI_PATHS },
+]
+
+const ROUTES: ReadonlyMap<string, GenerateRoute> = new Map(
+  BASES.flatMap(({ base, surface, paths }) =>
+    Object.entries(paths).map(([path, protocol]) => [base + path, { protocol, surface }] as const),
+  ),
+)
+
+/** The route of a path without its query and trailing slashes; undefined when none answers inference requests there. */
+export function generateRouteOf(path: string): GenerateRoute | undefined {
+  return ROUTES.get(path)
+}
+
+/** Every path that answers inference requests by itself, for the API's description. */
+export function generateRoutes(): readonly (readonly [string, GenerateRoute])[] {
+  return [...ROUTES]
+}
+
+/** The conventions of whoever calls a path that is no inference route: they decide how its errors look. */
+export function surfaceOf(path: string): Surface {
+  if (path.startsWith('/api/v1')) return 'openrouter'
+  if (path.startsWith('/anthropic/')) return 'anthropic'
+  if (/^\/(v1\/(inference|scoped-jwt|me|api-tokens|metrics)|payment|models|deploy)(\/|$)/.test(path)) return 'deepinfra'
+  return 'openai'
+}
+
+/** The `type` of Anthropic's error body by status, as its SDK's classes know them. */
+const ANTHROPIC_TYPES: Readonly<Record<number, string>> = {
+  400: 'invalid_request_error',
+  401: 'authentication_error',
+  402: 'billing_error',
+  403: 'permission_error',
+  404: 'not_found_error',
+  409: 'conflict_error',
+  413: 'request_too_large',
+  429: 'rate_limit_error',
+  503: 'overloaded_error',
+  504: 'timeout_error',
+}
+
+/** The body of an error as the clients of a surface read it. */
+export function errorBody(surface: Surface, error: ApiError, requestId: string): object {
+  switch (surface) {
+    case 'openai':
+      return error.toOpenAi()
+    case 'anthropic': {
+      const type = ANTHROPIC_TYPES[error.status] ?? (error.status >= 500 ? 'api_error' : 'invalid_request_error')
+      return {
+        type: 'error',
+        error: { type, message: error.message, details: { error_code: error.code } },
+        request_id: requestId,
+      }
+    }
+    case 'deepinfra':
+      // AI SDK reads `detail.error`, the native client `error`.
+      return { detail: { error: error.message }, error: error.message, code: error.code }
+    case 'openrouter':
+      return {
+        error: {
+          code: error.status,
+          message: error.message,
+          metadata: { error_type: error.code, ...(error.param !== null && { param: error.param }) },
+        },
+      }
+  }
+}
+
+/** The names under which the clients of a surface look for a request's id in the headers of an answer. */
+export function requestIdHeaders(surface: Surface, requestId: string): Record<string, string> {
+  return surface === 'anthropic'
+    ? { 'x-request-id': requestId, 'request-id': requestId }
+    : { 'x-request-id': requestId }
+}
