@@ -286,7 +286,7 @@ export class Pipeline {
       model,
       ticket,
       client,
-      passthrough: request.stream && codec.passesFrames,
+      passthrough: request.stream && codec.passesFrames && request.sent === undefined,
       newEncoder: () => codec.encoder(request, model.id, createdS),
       openHead: () =>
         client.head(200, request.stream ? { ...STREAM_HEADERS, ...headers } : { ...BUFFERED_HEADERS, ...headers }),

@@ -137,6 +137,8 @@ export interface InferenceRequest {
   readonly surface?: Surface
   /** What of the request could not be carried over into the form that it runs in; named in a header of the answer. */
   readonly dropped?: readonly string[]
+  /** The client's own body, where `body` is a translation of it; then no frame of an upstream can pass on as it came. */
+  readonly sent?: JsonObject
   /** Safe upper bound of the input tokens, from the bytes: no tokenizer makes more tokens than bytes plus template overhead. */
   readonly inputTokensBound: number
 }

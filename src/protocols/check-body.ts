@@ -22,9 +22,21 @@ export function checkBody<Schema extends z.ZodType>(schema: Schema, body: JsonOb
 function deepest(issues: readonly Issue[]): Issue {
   const [issue] = issues as readonly [Issue, ...Issue[]]
   if (issue.code !== 'invalid_union' || issue.errors.length === 0) return issue
-  const inner = issue.errors.map(branch => deepest(branch)).sort((a, b) => b.path.length - a.path.length)[0] as Issue
+  const inner = issue.errors.map(branch => deepest(branch)).sort((a, b) => progress(b, a))[0] as Issue
   if (inner.path.length === 0) return issue
   return { ...inner, path: [...issue.path, ...inner.path] }
+}
+
+/** Which of two branches got further: one whose kind fits and only its size does not, the deeper one, the one further on in a list. */
+function progress(a: Issue, b: Issue): number {
+  if (isSize(a) !== isSize(b)) return isSize(a) ? 1 : -1
+  if (a.path.length !== b.path.length) return a.path.length - b.path.length
+  for (const [i, name] of a.path.entries()) if (name !== b.path[i]) return Number(name) - Number(b.path[i]) || 0
+  return 0
+}
+
+function isSize({ code, path }: Issue): boolean {
+  return path.length === 0 && (code === 'too_big' || code === 'too_small')
 }
 
 function fault(issue: Issue, body: JsonObject): ApiError {
@@ -58,17 +70,31 @@ function expectation(issue: Issue): string {
     case 'invalid_type':
       return TYPES[issue.expected] ?? issue.expected
     case 'invalid_value':
-      return issue.values
-        .map(value => (typeof value === 'string' ? value : JSON.stringify(value)))
-        .join(', ')
-        .replace(/, ([^,]*)$/, ' or $1')
+      return listed(issue.values)
     case 'too_small':
+      if (issue.minimum === 1 && (issue.origin === 'string' || issue.origin === 'array'))
+        return `${issue.origin === 'string' ? 'a string' : 'an array'} that is not empty`
       return `${sized(issue.origin)}${issue.inclusive === false ? 'above' : 'at least'} ${issue.minimum}${unitOf(issue.origin)}`
     case 'too_big':
       return `${sized(issue.origin)}${issue.inclusive === false ? 'below' : 'at most'} ${issue.maximum}${unitOf(issue.origin)}`
+    case 'invalid_union': {
+      const branches = issue.errors.map(branch => deepest(branch)).filter(({ path }) => path.length === 0)
+      return branches.length === 0 ? optionsOf(issue) : [...new Set(branches.map(expectation))].join(' or ')
+    }
     default:
       return issue.message
   }
+}
+
+// Of a union that is told apart by a field none has the value found there.
+function optionsOf(issue: Issue): string {
+  const { options } = issue as { options?: readonly unknown[] }
+  return options === undefined ? 'one of the kinds that are described' : listed(options)
+}
+
+function listed(values: readonly unknown[]): string {
+  const words = values.map(value => (typeof value === 'string' ? value : JSON.stringify(value)))
+  return words.join(', ').replace(/, ([^,]*)$/, ' or $1')
 }
 
 function sized(origin: string): string {

@@ -1,99 +1,72 @@
 import { createHash } from 'node:crypto'
+import type { z } from '@hono/zod-openapi'
 import type { JsonObject, Sampling } from '../inference/request.ts'
 import { isObject } from '../wire/json-object.ts'
-import {
-  invalid,
-  optionalArray,
-  optionalBoolean,
-  optionalInteger,
-  optionalNumber,
-  optionalObject,
-  optionalString,
-  requiredString,
-} from './fields.ts'
+import { invalid } from './fields.ts'
+import type { COMMON_FIELDS } from './generation-fields.ts'
 
-/** Longest model id that is looked up; the longest published ones have about 100 characters. */
-const MODEL_ID_CHARS_MAX = 256
-/** DeepInfra's bound; OpenAI takes 4 (openai-node's types), and both must work. */
-const STOP_SEQUENCES_MAX = 16
-/** Our bound on `n`, as OpenAI's. */
-const CHOICES_MAX = 128
+/** OpenAI's bound. */
 const LOGIT_BIAS_MAX = 1024
 /** OpenAI's bound on `safety_identifier` is 64. */
 const END_USER_CHARS_MAX = 128
 
-/** The fields that chat and text completions share. */
-export function decodeCommon(body: JsonObject) {
-  const streamOptions = optionalObject(body, 'stream_options')
+/** The part of a checked body that chat and text completions share. */
+export type CommonBody = { [Name in keyof typeof COMMON_FIELDS]?: z.output<(typeof COMMON_FIELDS)[Name]> } & {
+  readonly model: string
+}
+
+/** The fields that chat and text completions share, of a body that was checked against its schema. */
+export function decodeCommon(body: CommonBody) {
   return {
-    model: decodeModel(body),
-    stream: optionalBoolean(body, 'stream') ?? false,
+    model: body.model,
+    stream: body.stream ?? false,
     // Usage is sent unless the client says no: half of the clients in use never ask, and then show zero.
-    includeUsage:
-      streamOptions === undefined ||
-      optionalBoolean(streamOptions, 'include_usage', 'stream_options.include_usage') !== false,
-    n: optionalInteger(body, 'n', 1, CHOICES_MAX) ?? 1,
-    serviceTier: optionalString(body, 'service_tier'),
-    cacheKey: optionalString(body, 'prompt_cache_key') ?? optionalString(body, 'user'),
-    endUserId: decodeEndUser(body),
+    includeUsage: body.stream_options?.include_usage !== false,
+    n: body.n ?? 1,
+    serviceTier: body.service_tier ?? undefined,
+    cacheKey: body.prompt_cache_key ?? body.user ?? undefined,
+    endUserId: endUserOf(body.safety_identifier ?? body.user ?? body.metadata?.user_id),
   }
 }
 
-/** Whom the request was made for: `safety_identifier`, its older name `user`, or `metadata.user_id`. */
-function decodeEndUser(body: JsonObject): string | undefined {
-  const metadata = isObject(body.metadata) ? body.metadata.user_id : undefined
-  const id =
-    optionalString(body, 'safety_identifier') ??
-    optionalString(body, 'user') ??
-    (typeof metadata === 'string' ? metadata : undefined)
-  if (id === undefined || id === '') return undefined
-  // Longer ones are no names; their hash stands for them, so that no client stores texts of its own with us.
+/**
+ * Whom a request was made for: `safety_identifier`, its older name `user`, or `metadata.user_id`. Longer ones are no names; their hash
+ * stands for them, so that no client stores texts of its own with us.
+ */
+export function endUserOf(id: unknown): string | undefined {
+  if (typeof id !== 'string' || id === '') return undefined
   return id.length <= END_USER_CHARS_MAX ? id : `sha256:${createHash('sha256').update(id).digest('hex')}`
 }
 
-/** Sampling options with the bounds of OpenAI's and DeepInfra's specifications. */
-export function decodeSampling(body: JsonObject, topLogprobs: number | undefined): Sampling {
-  const topK = optionalInteger(body, 'top_k', -1)
+/** Sampling options of a body that was checked against its schema. */
+export function decodeSampling(body: CommonBody, topLogprobs: number | undefined): Sampling {
   return {
-    temperature: optionalNumber(body, 'temperature', 0, 2),
-    topP: optionalNumber(body, 'top_p', 0, 1),
+    temperature: body.temperature ?? undefined,
+    topP: body.top_p ?? undefined,
     // vLLM and SGLang say -1 for "off", DeepInfra and llama.cpp 0.
-    topK: topK === -1 ? 0 : topK,
-    minP: optionalNumber(body, 'min_p', 0, 1),
-    frequencyPenalty: optionalNumber(body, 'frequency_penalty', -2, 2),
-    presencePenalty: optionalNumber(body, 'presence_penalty', -2, 2),
-    repetitionPenalty: optionalNumber(body, 'repetition_penalty', 0.01, 5),
-    seed: optionalInteger(body, 'seed', Number.MIN_SAFE_INTEGER),
-    stop: decodeStop(body),
-    logitBias: decodeLogitBias(body),
-    ignoreEos: optionalBoolean(body, 'ignore_eos'),
+    topK: body.top_k === -1 ? 0 : (body.top_k ?? undefined),
+    minP: body.min_p ?? undefined,
+    frequencyPenalty: body.frequency_penalty ?? undefined,
+    presencePenalty: body.presence_penalty ?? undefined,
+    repetitionPenalty: body.repetition_penalty ?? undefined,
+    seed: body.seed ?? undefined,
+    stop: decodeStop(body.stop),
+    logitBias: decodeLogitBias(body.logit_bias),
+    ignoreEos: body.ignore_eos ?? undefined,
     topLogprobs,
   }
 }
 
-function decodeModel(body: JsonObject): string {
-  const model = requiredString(body, 'model')
-  if (model.length > MODEL_ID_CHARS_MAX) throw invalid('model', `at most ${MODEL_ID_CHARS_MAX} characters`, model)
-  return model
-}
-
 const NO_STOP: readonly string[] = Object.freeze([])
 
-function decodeStop(body: JsonObject): readonly string[] {
-  if (typeof body.stop === 'string') return body.stop === '' ? NO_STOP : [body.stop]
-  const stop = optionalArray(body, 'stop')
-  if (stop === undefined) return NO_STOP
-  if (stop.length > STOP_SEQUENCES_MAX) throw invalid('stop', `a string or at most ${STOP_SEQUENCES_MAX} strings`, stop)
-  for (let i = 0; i < stop.length; i++) {
-    if (typeof stop[i] !== 'string') throw invalid(`stop[${i}]`, 'a string', stop[i])
-  }
-  // Empty strings come from clients that always send a template; nothing can be found before nothing.
-  return (stop as string[]).filter(text => text !== '')
+// Empty strings come from clients that always send a template; nothing can be found before nothing.
+function decodeStop(stop: CommonBody['stop']): readonly string[] {
+  if (typeof stop === 'string') return stop === '' ? NO_STOP : [stop]
+  return stop?.filter(text => text !== '') ?? NO_STOP
 }
 
-function decodeLogitBias(body: JsonObject): Readonly<Record<string, number>> | undefined {
-  const bias = optionalObject(body, 'logit_bias')
-  if (bias === undefined) return undefined
+function decodeLogitBias(bias: CommonBody['logit_bias']): Readonly<Record<string, number>> | undefined {
+  if (bias === undefined || bias === null) return undefined
   const entries = Object.entries(bias)
   if (entries.length > LOGIT_BIAS_MAX)
     throw invalid('logit_bias', `an object of at most ${LOGIT_BIAS_MAX} tokens`, bias)

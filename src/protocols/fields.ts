@@ -92,5 +92,6 @@ function describe(value: unknown): string {
   if (value === null || value === undefined) return 'null'
   if (typeof value === 'number' || typeof value === 'boolean') return String(value)
   if (Array.isArray(value)) return value.length === 0 ? 'an empty one' : 'an array'
+  if (value === '') return 'an empty one'
   return typeof value === 'string' ? 'this string' : 'an object'
 }

@@ -6,6 +6,7 @@ import { Choices } from '../choices.ts'
 import { type AnswerEncoder, type AnswerTotals, type EventOf, NO_BYTES } from '../protocol.ts'
 import type { StreamHead } from '../stream-encoder.ts'
 import { serviceTierJson, usageJson } from '../usage-json.ts'
+import { type CallStyle, customInput } from './custom-tools.ts'
 import { chatLogprobsJson } from './logprobs.ts'
 import { callIdPrefix } from './stream-encoder.ts'
 
@@ -30,13 +31,13 @@ export class ChatBufferedEncoder implements AnswerEncoder {
   readonly #head: BufferedHead
   readonly #choices: Choices
   readonly #messages: Message[]
-  readonly #asFunctionCall: boolean
+  readonly #style: CallStyle
 
-  constructor(head: BufferedHead, choiceCount: number, asFunctionCall: boolean) {
+  constructor(head: BufferedHead, choiceCount: number, style: CallStyle) {
     this.#head = head
     this.#choices = new Choices(choiceCount)
     this.#messages = Array.from({ length: choiceCount }, emptyMessage)
-    this.#asFunctionCall = asFunctionCall
+    this.#style = style
   }
 
   get finished(): boolean {
@@ -109,21 +110,22 @@ export class ChatBufferedEncoder implements AnswerEncoder {
     if (toolCalls.size > 0) this.#putToolCalls(body, message, index)
     for (const [key, value] of extra) if (!(key in body)) body[key] = value
     const logprobsJson = message.hasLogprobs ? `{"content":[${chatLogprobsJson(logprobs)}],"refusal":null}` : 'null'
-    const reason = message.finish === 'tool_calls' && this.#asFunctionCall ? 'function_call' : message.finish
+    const reason = message.finish === 'tool_calls' && this.#style.asFunctionCall ? 'function_call' : message.finish
     return `{"index":${index},"message":${JSON.stringify(body)},"logprobs":${logprobsJson},"finish_reason":${JSON.stringify(reason)}}`
   }
 
   #putToolCalls(body: JsonObject, message: Message, index: number): void {
     const calls = [...message.toolCalls].sort(([a], [b]) => a - b)
-    if (this.#asFunctionCall) {
+    if (this.#style.asFunctionCall) {
       const [, { name, arguments: text }] = calls[0] as (typeof calls)[0]
       body.function_call = { name, arguments: text }
       return
     }
     body.tool_calls = calls.map(([callIndex, call]) => ({
       id: call.id === '' ? `${callIdPrefix(this.#head.id)}${index}_${callIndex}` : call.id,
-      type: 'function',
-      function: { name: call.name, arguments: call.arguments },
+      ...(this.#style.customTools.has(call.name)
+        ? { type: 'custom', custom: { name: call.name, input: customInput(call.arguments) } }
+        : { type: 'function', function: { name: call.name, arguments: call.arguments } }),
     }))
   }
 }

@@ -247,7 +247,8 @@ test('errors name the code and the parameter', () => {
   check({ logit_bias: { 5: 101 } }, 'invalid_value', 'logit_bias.5')
   check({ top_logprobs: 2 }, 'invalid_value', 'top_logprobs')
   check({ logprobs: true, top_logprobs: 21 }, 'invalid_value', 'top_logprobs')
-  check({ tools: [{ type: 'custom', custom: {} }] }, 'unsupported_parameter', 'tools[0].type')
+  check({ tools: [{ type: 'custom', custom: {} }] }, 'missing_required_parameter', 'tools[0].custom.name')
+  check({ tools: [{ type: 'web_search' }] }, 'invalid_value', 'tools[0].type')
   check({ tools: [{ type: 'function', function: { name: 'a b' } }] }, 'invalid_value', 'tools[0].function.name')
   check(
     { tools: [{ type: 'function', function: { name: 'a', parameters: 'x' } }] },
@@ -259,7 +260,7 @@ test('errors name the code and the parameter', () => {
   check({ tools: TOOLS, tool_choice: { type: 'custom' } }, 'unsupported_parameter', 'tool_choice.type')
   const named = (name: string) => ({ type: 'function', function: { name } })
   check({ tools: TOOLS, tool_choice: named('c') }, 'invalid_value', 'tool_choice.function.name')
-  check({ response_format: { type: 'regex' } }, 'unsupported_parameter', 'response_format.type')
+  check({ response_format: { type: 'regex' } }, 'invalid_value', 'response_format.type')
   check({ response_format: { type: 'json_schema' } }, 'missing_required_parameter', 'response_format.json_schema')
   check({ reasoning_effort: 3 }, 'invalid_value', 'reasoning_effort')
   check({ thinking: { type: 'sometimes' } }, 'invalid_value', 'thinking.type')

@@ -8,20 +8,17 @@ const ROLES = new Set<unknown>(['developer', 'system', 'user', 'assistant', 'too
 /**
  * Validates `messages` (api shape of OpenAI's chat wire). Several system messages anywhere, `content: null` beside tool
  * calls, and unknown fields such as `reasoning_content`, `prefix` or `cache_control` are all in use, and pass.
- * The deprecated `function_call` and the role `function` become a tool call and its result.
  */
 export function decodeMessages(body: JsonObject): readonly ChatMessage[] {
   const messages = optionalArray(body, 'messages')
   if (messages === undefined) throw missing('messages')
   if (messages.length === 0) throw invalid('messages', 'an array of at least one message', messages)
-  let deprecated = false
   for (let i = 0; i < messages.length; i++) {
     const message = messages[i]
     if (!isObject(message)) throw invalid(`messages[${i}]`, 'an object', message)
     checkMessage(message, i)
-    if (message.role === 'function' || isObject(message.function_call)) deprecated = true
   }
-  return deprecated ? withoutFunctionCalls(messages as readonly ChatMessage[]) : (messages as readonly ChatMessage[])
+  return messages as readonly ChatMessage[]
 }
 
 function checkMessage(message: JsonObject, i: number): void {
@@ -32,10 +29,8 @@ function checkMessage(message: JsonObject, i: number): void {
   }
   checkContent(message, i)
   if (role === 'tool') requiredString(message, 'tool_call_id', `messages[${i}].tool_call_id`)
-  else if (role === 'function') requiredString(message, 'name', `messages[${i}].name`)
   else if (role === 'assistant') {
     checkToolCalls(message, i)
-    if (isObject(message.function_call)) checkFunction(message.function_call, `messages[${i}].function_call`)
   }
 }
 
@@ -80,18 +75,4 @@ function checkFunction(called: JsonObject, path: string): void {
   requiredString(called, 'name', `${path}.name`)
   if (typeof called.arguments !== 'string')
     throw invalid(`${path}.arguments`, 'JSON text in a string', called.arguments)
-}
-
-/** Calls and results were matched by order before ids existed; the ids made here keep that order. */
-function withoutFunctionCalls(messages: readonly ChatMessage[]): readonly ChatMessage[] {
-  let calls = 0
-  return messages.map(message => {
-    if (message.role === 'function') {
-      const { name: _, ...rest } = message
-      return { ...rest, role: 'tool', tool_call_id: `call_${calls}` }
-    }
-    const { function_call: called, ...rest } = message
-    if (message.role !== 'assistant' || !isObject(called)) return message
-    return { ...rest, tool_calls: [{ id: `call_${++calls}`, type: 'function', function: called }] } as ChatMessage
-  })
 }

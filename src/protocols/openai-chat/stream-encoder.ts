@@ -1,6 +1,7 @@
 import type { FinishReason, ToolCallDelta } from '../../inference/event.ts'
 import { type EventOf, NO_BYTES } from '../protocol.ts'
 import { StreamEncoder, type StreamHead } from '../stream-encoder.ts'
+import { type CallStyle, CustomCalls } from './custom-tools.ts'
 import { chatLogprobsJson } from './logprobs.ts'
 
 /** A streamed chat answer: a role chunk opens each choice, deltas follow, a chunk with the finish reason ends it. */
@@ -9,12 +10,13 @@ export class ChatStreamEncoder extends StreamEncoder {
   /** `choice:index` of tool calls whose id and name the client has. */
   readonly #calls = new Set<string>()
   readonly #asFunctionCall: boolean
+  readonly #custom: CustomCalls
   readonly #callIdPrefix: string
 
-  /** With `asFunctionCall` the deprecated `function_call` is sent in place of `tool_calls`. */
-  constructor(head: StreamHead, choiceCount: number, includeUsage: boolean, asFunctionCall: boolean) {
+  constructor(head: StreamHead, choiceCount: number, includeUsage: boolean, style: CallStyle) {
     super(head, choiceCount, includeUsage)
-    this.#asFunctionCall = asFunctionCall
+    this.#asFunctionCall = style.asFunctionCall
+    this.#custom = new CustomCalls(style.customTools)
     this.#callIdPrefix = callIdPrefix(head.id)
   }
 
@@ -28,8 +30,8 @@ export class ChatStreamEncoder extends StreamEncoder {
       fields += `,"reasoning_content":${reasoning},"reasoning":${reasoning}`
     }
     if (event.refusal !== undefined) fields += `,"refusal":${JSON.stringify(event.refusal)}`
-    if (event.toolCalls !== undefined && event.toolCalls.length > 0)
-      fields += this.#toolCallFields(choice, event.toolCalls)
+    const calls = event.toolCalls === undefined ? undefined : this.#custom.take(choice, event.toolCalls)
+    if (calls !== undefined && calls.length > 0) fields += this.#toolCallFields(choice, calls)
     for (const key in event.extra) fields += `,${JSON.stringify(key)}:${JSON.stringify(event.extra[key] ?? null)}`
     // Tokens without text: a cut character, or a marker that the template hides.
     if (fields === '' && logprobs === undefined) return NO_BYTES
@@ -41,7 +43,17 @@ export class ChatStreamEncoder extends StreamEncoder {
 
   protected override finishText(choice: number, reason: FinishReason): string {
     const word = reason === 'tool_calls' && this.#asFunctionCall ? 'function_call' : reason
-    return `${this.#opening(choice)}${this.prefix()}{"index":${choice},"delta":{},"logprobs":null,"finish_reason":"${word}"}]}\n\n`
+    const head = this.#opening(choice) + this.#customCalls(choice)
+    return `${head}${this.prefix()}{"index":${choice},"delta":{},"logprobs":null,"finish_reason":"${word}"}]}\n\n`
+  }
+
+  /** The frame of the calls of custom tools, which are known when the choice ends. */
+  #customCalls(choice: number): string {
+    const calls = this.#custom.calls(choice).map(({ index, id, name, input }) => ({
+      ...{ index, id: id ?? `${this.#callIdPrefix}${choice}_${index}`, type: 'custom', custom: { name, input } },
+    }))
+    if (calls.length === 0) return ''
+    return `${this.prefix()}{"index":${choice},"delta":{"tool_calls":${JSON.stringify(calls)}},"logprobs":null,"finish_reason":null}]}\n\n`
   }
 
   #opening(choice: number): string {

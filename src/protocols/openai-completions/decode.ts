@@ -1,28 +1,32 @@
-import type { InferenceRequest, JsonObject } from '../../inference/request.ts'
+import type { z } from '@hono/zod-openapi'
+import type { InferenceRequest } from '../../inference/request.ts'
 import { parseJsonBody } from '../../wire/json.ts'
+import { checkBody } from '../check-body.ts'
 import { decodeCommon, decodeSampling } from '../common-request.ts'
-import { invalid, missing, optionalBoolean, optionalInteger, optionalString, unsupported } from '../fields.ts'
+import { invalid, unsupported } from '../fields.ts'
+import { CompletionBody } from './schema.ts'
 
 /** OpenAI's default of `max_tokens` on this wire. */
 const OUTPUT_TOKENS_DEFAULT = 16
-const PROMPTS_MAX = 256
 /** Most choices of one request, over all its prompts. */
 const CHOICES_MAX = 1024
 /** Begin mark and the three marks of a fill-in-the-middle template, with room. */
 const PROMPT_OVERHEAD_TOKENS = 16
 
+type Checked = z.output<typeof CompletionBody>
+
 /** Reads the body of `POST /v1/completions`. Throws `ApiError` with `param`. */
 export function decodeCompletion(bytes: Uint8Array, requestId: string): InferenceRequest {
   const body = parseJsonBody(bytes)
-  const common = decodeCommon(body)
-  const prompts = decodePrompts(body)
+  const checked = checkBody(CompletionBody, body)
+  const common = decodeCommon(checked)
+  const prompts = decodePrompts(checked.prompt)
   if (common.n * prompts.length > CHOICES_MAX) {
     throw invalid('n', `so small that n times the number of prompts is at most ${CHOICES_MAX}`, common.n)
   }
-  const bestOf = optionalInteger(body, 'best_of', 1)
-  if (bestOf !== undefined && bestOf !== common.n)
+  if ((checked.best_of ?? common.n) !== common.n)
     throw unsupported('best_of', "has to equal 'n'; choices are not ranked.")
-  const suffix = optionalString(body, 'suffix')
+  const { suffix } = checked
   return {
     id: requestId,
     protocol: 'openai-completions',
@@ -32,13 +36,13 @@ export function decodeCompletion(bytes: Uint8Array, requestId: string): Inferenc
     input: {
       kind: 'text',
       prompts,
-      echo: optionalBoolean(body, 'echo') ?? false,
-      suffix: suffix === '' ? undefined : suffix,
+      echo: checked.echo ?? false,
+      suffix: suffix || undefined,
     },
-    sampling: decodeSampling(body, optionalInteger(body, 'logprobs', 0, 5)),
+    sampling: decodeSampling(checked, checked.logprobs ?? undefined),
     n: common.n,
     // Zero is meant: evaluation harnesses ask for the log probabilities of the prompt alone.
-    outputTokensMax: optionalInteger(body, 'max_tokens', 0) ?? OUTPUT_TOKENS_DEFAULT,
+    outputTokensMax: checked.max_tokens ?? OUTPUT_TOKENS_DEFAULT,
     serviceTier: common.serviceTier,
     cacheKey: common.cacheKey,
     endUserId: common.endUserId,
@@ -47,32 +51,13 @@ export function decodeCompletion(bytes: Uint8Array, requestId: string): Inferenc
   }
 }
 
-function decodePrompts(body: JsonObject): readonly (string | readonly number[])[] {
-  const prompt = body.prompt
+function decodePrompts(prompt: Checked['prompt']): readonly (string | readonly number[])[] {
   if (typeof prompt === 'string') return [prompt]
-  if (prompt === undefined || prompt === null) throw missing('prompt')
-  if (!Array.isArray(prompt) || prompt.length === 0)
-    throw invalid('prompt', 'a string, strings, token ids or lists of token ids', prompt)
-  if (typeof prompt[0] === 'number') {
-    checkTokenIds(prompt, 'prompt')
-    return [prompt]
-  }
-  if (prompt.length > PROMPTS_MAX) throw invalid('prompt', `an array of at most ${PROMPTS_MAX} prompts`, prompt)
-  for (let i = 0; i < prompt.length; i++) {
-    const one: unknown = prompt[i]
-    if (typeof one === 'string') continue
-    if (!Array.isArray(one) || one.length === 0) throw invalid(`prompt[${i}]`, 'a string or a list of token ids', one)
-    checkTokenIds(one, `prompt[${i}]`)
-  }
-  return prompt
+  return isTokenIds(prompt) ? [prompt] : prompt
 }
 
-function checkTokenIds(ids: readonly unknown[], path: string): void {
-  for (let i = 0; i < ids.length; i++) {
-    const id = ids[i]
-    if (!Number.isInteger(id) || (id as number) < 0 || (id as number) > 0x7fffffff)
-      throw invalid(`${path}[${i}]`, 'a token id', id)
-  }
+function isTokenIds(prompt: Exclude<Checked['prompt'], string>): prompt is number[] {
+  return typeof prompt[0] === 'number'
 }
 
 /** Byte-level and byte-fallback tokenizers make no more tokens than bytes; the suffix is given with every prompt. */
