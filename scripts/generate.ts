@@ -5,9 +5,11 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import { clientOpenApi } from '../src/api/app.ts'
 import { renderExample, renderReference } from '../src/config/example.ts'
 import { controlOpenApi } from '../src/control/app.ts'
 import { ERRORS } from '../src/errors.ts'
+import { PROTOCOLS } from '../src/protocols/protocols.ts'
 
 const ROOT = join(import.meta.dirname, '..')
 
@@ -16,6 +18,7 @@ export const GENERATED: Readonly<Record<string, () => string>> = {
   'config.example.yaml': renderExample,
   'docs/reference/config.md': renderReference,
   'docs/reference/control-openapi.json': () => `${JSON.stringify(controlOpenApi(), null, 2)}\n`,
+  'docs/reference/openapi.json': () => `${JSON.stringify(clientOpenApi(PROTOCOLS), null, 2)}\n`,
   'docs/reference/control-api.md': renderControlApi,
   'docs/reference/errors.md': renderErrors,
 }

@@ -319,6 +319,7 @@ export async function serve(config: Config, hooks: ServeHooks): Promise<RunningS
       onError: error => log.error({ err: error }, 'a mistake of the control plane'),
     })
     const clientApi = createClientApi({
+      codecs: PROTOCOLS,
       snapshot: publisher.current,
       keyHasher,
       nowMs: () => Date.now(),

@@ -1,15 +1,25 @@
 import { HTTPException } from 'hono/http-exception'
 import { authenticate } from '../admission/authenticate.ts'
 import { ApiError } from '../errors.ts'
+import type { ProtocolCodec } from '../protocols/protocol.ts'
 import { errorBody, surfaceOf } from '../protocols/surface.ts'
 import { validationError } from '../wire/validation-error.ts'
-import { type ClientApiDeps, newClientApp } from './context.ts'
+import { type ClientApiDeps, type ClientApp, newClientApp } from './context.ts'
+import { clientDocument } from './openapi.ts'
+import { referencePage } from './reference-page.ts'
 import { usageRoutes } from './usage.ts'
+
+const OPENAPI_PATH = '/openapi.json'
+const REFERENCE_PATH = '/docs'
+const PUBLIC: ReadonlySet<string> = new Set([OPENAPI_PATH, REFERENCE_PATH])
+const METHODS = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'] as const
 
 /** What clients can ask beside inference: files, batches, kept responses, their account. */
 export interface ClientApi {
   /** Answers a request; `requestId` goes into error bodies. */
   fetch(request: Request, requestId: string): Response | Promise<Response>
+  /** The OpenAPI 3.1 document of all that clients can ask, also answered at `/openapi.json`. */
+  openapi(): object
 }
 
 /** Builds the client API. It calls stages of the data plane only through what it is handed. */
@@ -28,10 +38,26 @@ export function createClientApi(deps: ClientApiDeps): ClientApi {
     return context.json(errorBody(surfaceOf(context.req.path), error, requestId), error.status as 400)
   })
   app.notFound(context => {
-    throw new ApiError('not_found', `There is nothing at ${context.req.method} ${context.req.path}.`)
+    const { method, path } = context.req
+    const allowed = METHODS.filter(each => isAnswered(app, each, path))
+    if (allowed.length === 0)
+      throw new ApiError('not_found', `There is nothing at ${method} ${path}; ${REFERENCE_PATH} lists what there is.`)
+    context.header('allow', allowed.join(', '))
+    throw new ApiError('method_not_allowed', `${method} does nothing at ${path}. Use ${allowed.join(' or ')}.`)
   })
+  let page: { readonly json: string; readonly html: string } | null = null
+  const described = () => {
+    if (page === null) {
+      const document = clientDocument(app, deps.codecs)
+      page = { json: JSON.stringify(document), html: referencePage(document) }
+    }
+    return page
+  }
   app.use('*', async (context, next) => {
     context.set('surface', surfaceOf(context.req.path))
+    const { method, path } = context.req
+    // What is not there, and what anybody may read, needs no key: a wrong base URL should not look like a wrong key.
+    if (PUBLIC.has(path) || !isAnswered(app, method, path)) return await next()
     context.set(
       'caller',
       authenticate(Object.fromEntries(context.req.raw.headers), deps.snapshot(), deps.keyHasher, deps.nowMs()),
@@ -40,8 +66,28 @@ export function createClientApi(deps: ClientApiDeps): ClientApi {
     context.header('cache-control', 'no-store')
     await next()
   })
+  app.get(OPENAPI_PATH, context => context.body(described().json, 200, { 'content-type': 'application/json' }))
+  app.get(REFERENCE_PATH, context => {
+    context.header('content-security-policy', "default-src 'none'; style-src 'unsafe-inline'")
+    return context.html(described().html)
+  })
   for (const addRoutes of [usageRoutes]) addRoutes(app, deps)
-  return { fetch: (request, requestId) => app.fetch(request, { requestId }) }
+  return {
+    fetch: (request, requestId) => app.fetch(request, { requestId }),
+    openapi: () => JSON.parse(described().json),
+  }
+}
+
+/** Whether a route answers there; middleware, which stands on every path, does not count. */
+function isAnswered(app: ClientApp, method: string, path: string): boolean {
+  const [handlers] = app.router.match(method === 'HEAD' ? 'GET' : method, path)
+  return handlers.some(([[, route]]) => route.method !== 'ALL')
+}
+
+/** The OpenAPI 3.1 document of the client API, for generated documentation. */
+export function clientOpenApi(codecs: readonly ProtocolCodec[]): object {
+  // Routes are described when they are added; only answering a request needs the ports.
+  return createClientApi({ codecs } as unknown as ClientApiDeps).openapi()
 }
 
 function toApiError(thrown: unknown, onError: (error: unknown) => void): ApiError {

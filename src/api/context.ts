@@ -1,12 +1,16 @@
-import { OpenAPIHono, z } from '@hono/zod-openapi'
+import { OpenAPIHono, type z } from '@hono/zod-openapi'
 import type { Caller } from '../admission/authenticate.ts'
 import type { KeyHasher } from '../admission/key-hasher.ts'
 import type { Surface } from '../inference/request.ts'
 import type { Snapshot } from '../inference/snapshot.ts'
 import type { KeptDocuments } from '../ledger/kept-document.ts'
+import type { ProtocolCodec } from '../protocols/protocol.ts'
+import { ERROR_ANSWER } from './schemas.ts'
 
 /** What the resources of the client API are made of. Everything that touches the world is handed in. */
 export interface ClientApiDeps {
+  /** The protocols that inference requests are answered in, for the API's description. */
+  readonly codecs: readonly ProtocolCodec[]
   readonly snapshot: () => Snapshot
   readonly keyHasher: KeyHasher
   readonly nowMs: () => number
@@ -39,17 +43,6 @@ export function newClientApp(
 /** The bases that OpenAI's, DeepInfra's and OpenRouter's clients use; a resource of OpenAI's is under all of them. */
 export const OPENAI_BASES = ['/v1', '/v1/openai', '/api/v1'] as const
 
-const ErrorBody = z
-  .object({
-    error: z.object({
-      message: z.string(),
-      type: z.string(),
-      param: z.string().nullable(),
-      code: z.string().openapi({ description: 'A row of the table of errors.' }),
-    }),
-  })
-  .openapi('Error')
-
 /** A JSON body that a route requires. */
 export function jsonBody<Schema extends z.ZodType>(schema: Schema) {
   return { required: true as const, content: { 'application/json': { schema } } }
@@ -59,9 +52,6 @@ export function jsonBody<Schema extends z.ZodType>(schema: Schema) {
 export function answers<Schema extends z.ZodType>(description: string, schema: Schema) {
   return {
     200: { description, content: { 'application/json': { schema } } },
-    default: {
-      description: 'What went wrong, and what to do.',
-      content: { 'application/json': { schema: ErrorBody } },
-    },
+    ...ERROR_ANSWER,
   }
 }

@@ -13,6 +13,7 @@ export function usageRoutes(app: ClientApp, deps: ClientApiDeps): void {
       createRoute({
         method: 'get',
         path: `${base}/usage/{request}`,
+        tags: ['Usage'],
         summary: 'What one request was charged',
         request: { params: z.object({ request: z.string() }) },
         responses: answers('What was used and charged; dollars are decimal strings.', RequestUsage),

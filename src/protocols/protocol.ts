@@ -1,3 +1,4 @@
+import type { z } from '@hono/zod-openapi'
 import type { ApiError } from '../errors.ts'
 import type { FinishReason, InferenceEvent } from '../inference/event.ts'
 import type { InferenceRequest, JsonObject, Protocol, Surface } from '../inference/request.ts'
@@ -76,11 +77,26 @@ export interface KeptOwner {
   readonly nowMs: number
 }
 
+/** What people are told of a protocol: the very schemas that its bodies are checked against, and those that its answers keep to. */
+export interface ProtocolDescription {
+  /** What it does, in a few words, and the heading it stands under. */
+  readonly summary: string
+  readonly tag: string
+  /** Markdown-free sentences. */
+  readonly text: string
+  readonly body: z.ZodType
+  readonly answer: z.ZodType
+  /** The data of one event of a streamed answer; absent where answers are never streamed. */
+  readonly event?: z.ZodType
+}
+
 /** One public wire API. Pure: values in, values out. */
 export interface ProtocolCodec {
   readonly protocol: Protocol
   /** Whether frames of an upstream that speaks OpenAI's wire may be passed on as they came (`frame` events). */
   readonly passesFrames: boolean
+  /** How the API's reference tells of it. */
+  readonly description?: ProtocolDescription
   /** Reads and validates a client's body. Throws `ApiError` that names the parameter at fault. */
   decode(body: Uint8Array, context: DecodeContext): InferenceRequest | Promise<InferenceRequest>
   /** The encoder of the request's answer; `createdS` is unix seconds. */

@@ -198,7 +198,14 @@ async function serve(path: string, pagesMax: number) {
     newId,
     nowMs: () => Date.now(),
     api: createClientApi({
-      ...{ snapshot: publisher.current, keyHasher, nowMs: () => Date.now(), newId, kept: store.kept },
+      ...{
+        codecs: PROTOCOLS,
+        snapshot: publisher.current,
+        keyHasher,
+        nowMs: () => Date.now(),
+        newId,
+        kept: store.kept,
+      },
       usageOf: (org, requestId) => requestCharge(store, org, requestId, undefined),
       onError: error => assert.fail(error as Error),
     }).fetch,

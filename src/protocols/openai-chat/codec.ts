@@ -1,15 +1,25 @@
 import { answerId } from '../answer-id.ts'
 import { choiceCount, type ProtocolCodec } from '../protocol.ts'
+import { ChatAnswer, ChatChunk } from './answer-schema.ts'
 import { ChatBufferedEncoder } from './buffered-encoder.ts'
 import { customToolNames } from './custom-tools.ts'
 import { decodeChat } from './decode.ts'
 import { asksForFunctions } from './deprecated-functions.ts'
+import { ChatBody } from './schema.ts'
 import { ChatStreamEncoder } from './stream-encoder.ts'
 
 /** OpenAI's chat completions. */
 export const OPENAI_CHAT: ProtocolCodec = {
   protocol: 'openai-chat',
   passesFrames: true,
+  description: {
+    summary: 'Answer a chat',
+    tag: 'Chat',
+    text: 'OpenAI’s chat completions, with the fields that DeepInfra, DeepSeek, OpenRouter and vLLM add. Fields that are not known here reach the upstream.',
+    body: ChatBody,
+    answer: ChatAnswer,
+    event: ChatChunk,
+  },
   decode: (body, { requestId }) => decodeChat(body, requestId),
   encoder(request, publicModel, createdS) {
     const id = answerId('chatcmpl', request.id)

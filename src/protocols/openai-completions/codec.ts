@@ -1,13 +1,23 @@
 import { answerId } from '../answer-id.ts'
 import { choiceCount, type ProtocolCodec } from '../protocol.ts'
+import { CompletionAnswer, CompletionChunk } from './answer-schema.ts'
 import { CompletionBufferedEncoder } from './buffered-encoder.ts'
 import { decodeCompletion } from './decode.ts'
+import { CompletionBody } from './schema.ts'
 import { CompletionStreamEncoder } from './stream-encoder.ts'
 
 /** OpenAI's text completions. */
 export const OPENAI_COMPLETIONS: ProtocolCodec = {
   protocol: 'openai-completions',
   passesFrames: true,
+  description: {
+    summary: 'Complete a text',
+    tag: 'Completions',
+    text: 'OpenAI’s text completions: prompts as text or token ids, echo with log probabilities, and a suffix for models that fill in the middle.',
+    body: CompletionBody,
+    answer: CompletionAnswer,
+    event: CompletionChunk,
+  },
   decode: (body, { requestId }) => decodeCompletion(body, requestId),
   encoder(request, publicModel, createdS) {
     const id = answerId('cmpl', request.id)
