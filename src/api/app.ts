@@ -1,8 +1,10 @@
+import type { HonoRequest } from 'hono'
 import { HTTPException } from 'hono/http-exception'
 import { authenticate } from '../admission/authenticate.ts'
 import { ApiError } from '../errors.ts'
 import type { ProtocolCodec } from '../protocols/protocol.ts'
 import { errorBody, surfaceOf } from '../protocols/surface.ts'
+import { parseJsonBody } from '../wire/json.ts'
 import { validationError } from '../wire/validation-error.ts'
 import { type ClientApiDeps, type ClientApp, newClientApp } from './context.ts'
 import { clientDocument } from './openapi.ts'
@@ -12,6 +14,9 @@ import { usageRoutes } from './usage.ts'
 const OPENAPI_PATH = '/openapi.json'
 const REFERENCE_PATH = '/docs'
 const PUBLIC: ReadonlySet<string> = new Set([OPENAPI_PATH, REFERENCE_PATH])
+/** Largest JSON body of a resource; they are all small. */
+const JSON_BYTES_MAX = 1 << 20
+const EMPTY_OBJECT = Buffer.from('{}')
 const METHODS = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'] as const
 
 /** What clients can ask beside inference: files, batches, kept responses, their account. */
@@ -64,6 +69,8 @@ export function createClientApi(deps: ClientApiDeps): ClientApi {
     )
     // Answers tell of money and hold what people wrote.
     context.header('cache-control', 'no-store')
+    // Read here, within bounds on size and nesting; handlers find it read.
+    if (isJson(context.req.header('content-type'))) parseJsonBody(await boundedBody(context.req))
     await next()
   })
   app.get(OPENAPI_PATH, context => context.body(described().json, 200, { 'content-type': 'application/json' }))
@@ -76,6 +83,22 @@ export function createClientApi(deps: ClientApiDeps): ClientApi {
     fetch: (request, requestId) => app.fetch(request, { requestId }),
     openapi: () => JSON.parse(described().json),
   }
+}
+
+function isJson(contentType: string | undefined): boolean {
+  return contentType !== undefined && /^application\/(\w[\w.-]*\+)?json\b/i.test(contentType)
+}
+
+// What nobody sends is no body: a client library may name a content type all the same.
+async function boundedBody(request: HonoRequest): Promise<Uint8Array> {
+  if (Number(request.header('content-length') ?? 0) > JSON_BYTES_MAX) throw tooLarge()
+  const bytes = new Uint8Array(await request.arrayBuffer())
+  if (bytes.length > JSON_BYTES_MAX) throw tooLarge()
+  return bytes.length === 0 ? EMPTY_OBJECT : bytes
+}
+
+function tooLarge(): ApiError {
+  return new ApiError('request_too_large', `A JSON body can have at most ${JSON_BYTES_MAX} bytes here.`)
 }
 
 /** Whether a route answers there; middleware, which stands on every path, does not count. */

@@ -75,6 +75,8 @@ export interface Listener {
 }
 
 const KEEP_ALIVE_IDLE_MS = 75_000
+/** How often slow requests are looked for; Node's own half a minute would let them stay so much longer. */
+const TIMEOUT_CHECK_MS = 1000
 /** Events of payments are a few kilobytes. */
 const PAYMENT_EVENT_BYTES_MAX = 256 * 1024
 /** Browsers may read these of an answer from another origin. */
@@ -88,6 +90,7 @@ export async function listen(parts: ListenerParts): Promise<Listener> {
     maxHeaderSize: settings.headerBytesMax,
     requestTimeout: settings.requestTimeoutMs,
     headersTimeout: Math.min(settings.requestTimeoutMs, 30_000),
+    connectionsCheckingInterval: TIMEOUT_CHECK_MS,
     keepAliveTimeout: KEEP_ALIVE_IDLE_MS,
     noDelay: true,
   }

@@ -77,7 +77,9 @@ function requestsTo(document: Document): fc.Arbitrary<Asked> {
               { weight: 1, arbitrary: fc.uint8Array({ maxLength: 64 }) },
             )
       return fc.tuple(values, body).map(([given, bytes]): Asked => {
-        const inPath = path.replace(/\{(\w+)\}/g, (_, name: string) => encodeURIComponent(wellFormed(given[name]) || 'nothing'))
+        const inPath = path.replace(/\{(\w+)\}/g, (_, name: string) =>
+          encodeURIComponent(wellFormed(given[name]) || 'nothing'),
+        )
         const query = new URLSearchParams(
           parameters.flatMap(each => (each.in === 'query' ? [[each.name, wellFormed(given[each.name])]] : [])),
         )
