@@ -47,6 +47,7 @@ export const ERRORS = {
   upstream_error: row(502, 'server_error', true, 'The model server failed; repeat the request.'),
   payment_provider_error: row(502, 'server_error', true, 'The provider of payments failed or refused; the message says why.'),
   model_price_missing: row(503, 'server_error', false, 'The operator has to set a price: headrace models price.'),
+  no_matching_upstream: row(503, 'server_error', false, 'Relax the preferences in `provider`; the message says what each place lacks.'),
   model_unavailable: row(503, 'server_error', true, 'No place that can run the model is up; the message says why.'),
   settlement_unavailable: row(503, 'server_error', true, 'Charges cannot be written to disk; the operator has to free space.'),
   draining: row(503, 'server_error', true, 'The server is stopping; repeat after Retry-After.'),

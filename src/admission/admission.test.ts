@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { ApiError } from '../errors.ts'
 import { API_KEY_BODY_LENGTH, API_KEY_PREFIX, apiKeyChecksum, hashSecret } from '../inference/api-key-format.ts'
+import { NO_PREFERENCES } from '../inference/preferences.ts'
 import type { InferenceRequest } from '../inference/request.ts'
 import type { ApiKey, Model, Price, Snapshot } from '../inference/snapshot.ts'
 import { Books } from '../ledger/books.ts'
@@ -10,6 +11,7 @@ import { parseRatio } from '../pricing/ratio.ts'
 import { admit } from './admit.ts'
 import { authenticate, type Caller } from './authenticate.ts'
 import { KeyHasher } from './key-hasher.ts'
+import type { Offer } from './offers.ts'
 import { quote } from './quote.ts'
 import { type Sale, saleOf } from './sale.ts'
 
@@ -27,6 +29,8 @@ const PRICE: Price = {
 const SALE: Sale = { price: PRICE, tier: 'standard', admittedMs: 0 }
 const CEILING = ceilingOf(PRICE, 0, 0, 'standard')
 const MODEL = { contextTokens: 4096, outputTokensMax: 4096, trancheTokens: 2048 } as Model
+
+const OFFER: Offer = { ...SALE, model: MODEL, preferences: NO_PREFERENCES }
 
 function request(fields: Partial<InferenceRequest>): InferenceRequest {
   return { id: 'r', n: 1, inputTokensBound: 100, input: { kind: 'chat' }, ...fields } as InferenceRequest
@@ -100,7 +104,7 @@ test('a quote bounds input by bytes and context, and output by wish and model; n
     stoppable = true,
     inputTokens?: number,
   ) => {
-    const found = quote(request(fields), MODEL, SALE, stoppable, inputTokens)
+    const found = quote(request(fields), OFFER, stoppable, inputTokens)
     assert.deepEqual({ ...found, ...expected }, found)
   }
   check(
@@ -132,10 +136,7 @@ test('admission holds the first tranche, else the floor, else refuses with the r
         amountNanodollars: held,
       })
     try {
-      assert.equal(
-        admit(callerWith(cap), quote(request({}), MODEL, SALE, true), 'r', books).hold.amountNanodollars,
-        expected,
-      )
+      assert.equal(admit(callerWith(cap), quote(request({}), OFFER, true), 'r', books).hold.amountNanodollars, expected)
     } catch (error) {
       assert.ok(error instanceof ApiError, String(error))
       assert.equal(error.code, expected)
@@ -154,7 +155,7 @@ test('admission holds the first tranche, else the floor, else refuses with the r
 
 test('cover extends by a tranche, by less near the end of the money, and not beyond', () => {
   const books = booksOf(holdFor(CEILING, 100, 3000))
-  const ticket = admit(callerWith(null), quote(request({}), MODEL, SALE, true), 'r', books)
+  const ticket = admit(callerWith(null), quote(request({}), OFFER, true), 'r', books)
   assert.equal(ticket.outputTokensCovered, 2048)
   assert.equal(ticket.cover(2048, 2048), true)
   assert.equal(ticket.cover(2049, 2048), true)
@@ -203,7 +204,7 @@ test('an exact input puts the context steps beyond it out of reach, and gives ba
   const dear = { ...PRICE, inputPicodollars: 9_000n, cachedInputPicodollars: 9_000n, outputPicodollars: 9_000n }
   const steps = [{ fromInputTokens: 50, rates: dear }]
   const sale: Sale = { ...SALE, price: { ...PRICE, terms: { windows: [], steps, tiers: {} } } }
-  const ticket = admit(callerWith(null), quote(request({}), MODEL, sale, true), 'r', booksOf(10n ** 9n))
+  const ticket = admit(callerWith(null), quote(request({}), { ...OFFER, ...sale }, true), 'r', booksOf(10n ** 9n))
   assert.equal(ticket.hold.amountNanodollars, (100n + 2048n) * 9n)
   ticket.inputIs(60)
   assert.equal(ticket.hold.amountNanodollars, (60n + 2048n) * 9n)

@@ -6,7 +6,7 @@ import { formatDollars } from '../ledger/money.ts'
 import { limitHeaders } from './limit-headers.ts'
 
 /** A running request ends soon, but nobody knows when. */
-const RUNNING_RETRY_MS = 1000
+export const RUNNING_RETRY_MS = 1000
 /** Nobody should hammer at a limit in the last instant of its window. */
 const RETRY_MS_MIN = 1000
 

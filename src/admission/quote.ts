@@ -1,13 +1,12 @@
 import type { InferenceRequest } from '../inference/request.ts'
-import type { Model } from '../inference/snapshot.ts'
 import { type Ceiling, ceilingOf } from '../pricing/ceiling.ts'
-import type { Sale } from './sale.ts'
+import type { Offer } from './offers.ts'
 
 /** Output is never bounded below this many tokens per choice, or what was asked if less: rather refuse with 402. */
 const OUTPUT_TOKENS_FLOOR = 1024
 
 /** The most a request can cost, computed before it runs. */
-export interface Quote extends Sale {
+export interface Quote extends Offer {
   /** The dearest that the sale can turn out to be, for inputs up to the bound. */
   readonly ceiling: Ceiling
   /** Choices in all: `n` times the prompts. */
@@ -27,22 +26,15 @@ export interface Quote extends Sale {
  * engine counted it, and by the model's context, which no prompt can exceed. An upstream that cannot be stopped needs
  * its whole output covered from the start.
  */
-export function quote(
-  request: InferenceRequest,
-  model: Model,
-  sale: Sale,
-  stoppable: boolean,
-  inputTokens?: number,
-): Quote {
+export function quote(request: InferenceRequest, offer: Offer, stoppable: boolean, inputTokens?: number): Quote {
+  const { model, price, tier, admittedMs } = offer
   const prompts = request.input.kind === 'text' ? request.input.prompts.length : 1
   const outputTokensMax = Math.min(request.outputTokensMax ?? model.outputTokensMax, model.outputTokensMax)
   const inputTokensBound = inputTokens ?? Math.min(request.inputTokensBound, model.contextTokens * prompts)
   const firstTrancheTokens = stoppable ? Math.min(outputTokensMax, model.trancheTokens) : outputTokensMax
   return {
-    price: sale.price,
-    tier: sale.tier,
-    admittedMs: sale.admittedMs,
-    ceiling: ceilingOf(sale.price, sale.admittedMs, inputTokensBound, sale.tier),
+    ...offer,
+    ceiling: ceilingOf(price, admittedMs, inputTokensBound, tier),
     choices: request.n * prompts,
     inputTokensBound,
     outputTokensMax,

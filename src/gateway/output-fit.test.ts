@@ -11,12 +11,12 @@ test('output that cannot fit in the context is asked for as far as it fits', () 
       input: { kind: 'chat', messages: [{ role: 'user', content: 'x'.repeat(contentBytes) }] },
       outputTokensMax: wish,
     } as unknown as InferenceRequest
-    const model = { contextTokens: 8192 } as Model
     const quote = {
+      model: { contextTokens: 8192 } as Model,
       outputTokensMax: Math.min(wish ?? 8192, 8192),
       inputTokensBound: Math.min(contentBytes, 8192),
     } as Quote
-    assert.equal(outputTokensFit(request, model, quote), expected, `${contentBytes} bytes, ${wish} wanted`)
+    assert.equal(outputTokensFit(request, quote), expected, `${contentBytes} bytes, ${wish} wanted`)
   }
   check(100, 4000, undefined)
   check(100, undefined, undefined)

@@ -1,12 +1,13 @@
 import type { IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http'
-import { admit, type Ticket } from '../admission/admit.ts'
+import { admit, admitAny, type Bid, type Ticket } from '../admission/admit.ts'
 import { authenticate, type Caller } from '../admission/authenticate.ts'
 import type { KeyHasher } from '../admission/key-hasher.ts'
 import { limitHeaders, stateOf } from '../admission/limit-headers.ts'
 import { limitsOf } from '../admission/limits.ts'
-import { type Quote, quote } from '../admission/quote.ts'
-import { type Sale, saleOf } from '../admission/sale.ts'
+import { type Offer, offersOf } from '../admission/offers.ts'
+import { quote } from '../admission/quote.ts'
 import { ApiError } from '../errors.ts'
+import type { UpstreamFailure } from '../inference/event.ts'
 import type { LimitRule } from '../inference/limit-rule.ts'
 import type { InferenceRequest, Surface } from '../inference/request.ts'
 import type { ServiceTier } from '../inference/service-tier.ts'
@@ -48,8 +49,8 @@ export interface PipelineParts {
   readonly keyHasher: KeyHasher
   readonly idempotency: Idempotency
   readonly newId: (prefix: string) => string
-  /** Prompt-cache salt of an org. */
-  readonly cacheSaltOf: (orgId: string) => string
+  /** Prompt-cache salt of an org, or of a part of it that wants a cache of its own. */
+  readonly cacheSaltOf: (orgId: string, scope?: string) => string
   /** What is kept for an org; absent where nothing is. */
   readonly keptOf?: (orgId: string) => KeptReader
   readonly limits: PipelineLimits
@@ -94,9 +95,12 @@ interface Run extends LiveMember {
   readonly surface: Surface
   readonly keep: Incoming['keep']
   readonly caller: Caller
-  readonly model: Model
+  /** Its quote is that of the model that serves, or that was tried last. */
   readonly ticket: Ticket
   readonly relay: Relay
+  /** Where the last attempt went; null before the first. */
+  target: Target | null
+  attempts: number
   /** Where the client sent an `Idempotency-Key`. */
   readonly once: Once | null
   /** Monotonic. */
@@ -153,14 +157,13 @@ export class Pipeline {
       const request = decoded instanceof Promise ? await decoded : decoded
       // A body may take long to come; what had not begun when a drain began does not begin.
       this.#refuseWhileDraining()
-      const model = findModel(snapshot, request)
-      const sale = saleOf(request, model, caller.org, clock.nowMs(), incoming.work)
+      const offers = offersOf(request, snapshot, caller.org, clock.nowMs(), incoming.work)
       if (!this.#journalHealth.mayAdmit()) {
         throw new ApiError('settlement_unavailable', 'Charges cannot be written at the moment.', { retryAfterMs: 5000 })
       }
-      const ticket = await this.#admit(caller, request, model, sale, snapshot.limitsByKey.get(caller.key.id))
+      const ticket = await this.#admit(caller, request, offers, snapshot.limitsByKey.get(caller.key.id))
       try {
-        await this.#run(codec, request, caller, model, ticket, incoming, once, receivedMs)
+        await this.#run(codec, request, caller, ticket, incoming, once, receivedMs)
       } finally {
         // Gives back whatever no settlement took, on every path.
         this.#parts.books.void(ticket.hold)
@@ -212,33 +215,53 @@ export class Pipeline {
   async #admit(
     caller: Caller,
     request: InferenceRequest,
-    model: Model,
-    sale: Sale,
+    offers: readonly Offer[],
     rules: readonly LimitRule[] | undefined,
   ): Promise<Ticket> {
-    const { books, upstreams } = this.#parts
-    const stoppable = model.targets.every(target => upstreams.get(target.upstreamId)?.stoppable ?? true)
-    const under = (bounds: Quote) => (rules === undefined ? undefined : limitsOf(rules, request, model.id, bounds))
-    const worst = quote(request, model, sale, stoppable)
+    const { books } = this.#parts
+    const bidOf = (offer: Offer, inputTokens?: number): Bid => {
+      const bounds = quote(request, offer, this.#stoppable(offer.model), inputTokens)
+      const limited = rules === undefined ? undefined : limitsOf(rules, request, offer.model.id, bounds)
+      return { quote: bounds, ...(limited !== undefined && { limited }) }
+    }
+    const admitted = (ticket: Ticket) => this.#admitted(request, caller, ticket)
+    const [offer, ...others] = offers as [Offer, ...Offer[]]
+    if (others.length > 0)
+      return admitted(
+        admitAny(
+          caller,
+          offers.map(each => bidOf(each)),
+          request.id,
+          books,
+        ),
+      )
+    const worst = bidOf(offer)
     try {
-      return this.#admitted(request, caller, model, admit(caller, worst, request.id, books, under(worst)))
+      return admitted(admit(caller, worst.quote, request.id, books, worst.limited))
     } catch (refusal) {
-      const target = model.targets[0]
-      const count = target === undefined ? undefined : upstreams.get(target.upstreamId)?.countInput
-      if (!(refusal instanceof ApiError) || refusal.status !== 402 || count === undefined || model.targets.length !== 1)
-        throw refusal
-      const floor = quote(request, model, sale, stoppable, 0)
+      const counter = this.#inputCounter(request, offer.model)
+      if (!(refusal instanceof ApiError) || refusal.status !== 402 || counter === undefined) throw refusal
       // Not even an empty prompt could be paid: no need to count.
-      books.void(admit(caller, floor, request.id, books).hold)
-      const upstream = upstreams.get((target as { upstreamId: string }).upstreamId)
-      const inputTokens = await upstream
-        ?.countInput?.(request, (target as { upstreamModel: string }).upstreamModel)
-        .catch(() => undefined)
+      books.void(admit(caller, bidOf(offer, 0).quote, request.id, books).hold)
+      const inputTokens = await counter().catch(() => undefined)
       if (inputTokens === undefined) throw refusal
       this.#refuseWhileDraining()
-      const exact = quote(request, model, sale, stoppable, inputTokens)
-      return this.#admitted(request, caller, model, admit(caller, exact, request.id, books, under(exact)))
+      const exact = bidOf(offer, inputTokens)
+      return admitted(admit(caller, exact.quote, request.id, books, exact.limited))
     }
+  }
+
+  #stoppable(model: Model): boolean {
+    return model.targets.every(target => this.#parts.upstreams.get(target.upstreamId)?.stoppable ?? true)
+  }
+
+  // Only where one place alone can serve it: another would count with another tokenizer.
+  #inputCounter(request: InferenceRequest, { targets }: Model): (() => Promise<number>) | undefined {
+    const [target] = targets
+    if (target === undefined || targets.length !== 1) return undefined
+    const upstream = this.#parts.upstreams.get(target.upstreamId)
+    if (upstream?.countInput === undefined) return undefined
+    return () => (upstream.countInput as NonNullable<typeof upstream.countInput>)(request, target.upstreamModel)
   }
 
   #decodeContext(incoming: Incoming, { org }: Caller): DecodeContext {
@@ -250,12 +273,12 @@ export class Pipeline {
     if (this.#draining) throw new ApiError('draining', 'The server is stopping.', { retryAfterMs: 5000 })
   }
 
-  #admitted(request: InferenceRequest, caller: Caller, model: Model, ticket: Ticket): Ticket {
+  #admitted(request: InferenceRequest, caller: Caller, ticket: Ticket): Ticket {
     this.#parts.journal.admitted({
       requestId: request.id,
       orgId: caller.org.id,
       keyId: caller.key.id,
-      modelId: model.id,
+      modelId: ticket.quote.model.id,
       heldNanodollars: ticket.hold.amountNanodollars,
       admittedMs: ticket.quote.admittedMs,
     })
@@ -266,78 +289,110 @@ export class Pipeline {
     codec: ProtocolCodec,
     request: InferenceRequest,
     caller: Caller,
-    model: Model,
     ticket: Ticket,
     incoming: Incoming,
     once: Once | null,
     receivedMs: number,
   ): Promise<void> {
-    const { clock, upstreams, telemetry } = this.#parts
+    const { clock, telemetry } = this.#parts
     const { client: connection, surface, keep } = incoming
     const client = once === null ? connection : once.record(connection)
-    const { admittedMs } = ticket.quote
+    const { admittedMs, model } = ticket.quote
     const createdS = Math.floor(admittedMs / 1000)
     const headers: OutgoingHttpHeaders = { ...requestIdHeaders(surface, request.id), 'x-headrace-model': model.id }
     if (request.dropped !== undefined && request.dropped.length > 0)
-      headers['x-headrace-dropped'] = shown(request.dropped)
+      headers['x-headrace-dropped'] = shown(request.dropped.join(', '))
     if (ticket.hold.lines.length > 0) Object.assign(headers, limitHeaders(ticket.hold.lines.map(stateOf), admittedMs))
-    const relay = new Relay({
+    const relay: Relay = new Relay({
       request,
-      model,
       ticket,
       client,
-      passthrough: request.stream && codec.passesFrames && request.sent === undefined,
-      newEncoder: () => codec.encoder(request, model.id, createdS),
+      passthrough: request.stream && request.sent === undefined && passesFrames(codec, request),
+      newEncoder: () => codec.encoder(request, ticket.quote.model.id, createdS, run.target?.upstreamId),
       openHead: () =>
         client.head(200, request.stream ? { ...STREAM_HEADERS, ...headers } : { ...BUFFERED_HEADERS, ...headers }),
       nowMs: () => clock.monotonicMs(),
     })
-    const run: Run = { request, surface, keep, caller, model, ticket, relay, once, receivedMs, slot: -1 }
+    const run: Run = {
+      ...{ request, surface, keep, caller, ticket, relay, target: null, attempts: 0, once, receivedMs, slot: -1 },
+    }
     client.onGone = () => relay.stop('cancelled')
     this.#runs.add(run)
     telemetry.admitted(model.id)
     try {
-      const placement = place(model.targets, target => upstreams.view(target))
-      const served = client.gone ? NOBODY_THERE : await this.#relay(run, placement, headers)
-      await this.#settle(run, served, client, headers)
+      const end = client.gone ? NOBODY_THERE : await this.#relay(run, headers)
+      await this.#settle(run, end, client, headers)
     } finally {
       this.#runs.remove(run)
     }
   }
 
-  async #relay(run: Run, placement: Placement, headers: OutgoingHttpHeaders): Promise<Served> {
-    const { upstreams, cacheSaltOf } = this.#parts
-    let end: RelayEnd = { ending: 'failed', failure: unavailable(run.model, placement) }
-    let attempts = 0
-    let reached: Target | null = null
-    for (const { target, reason } of placement.places) {
+  // Place by place, and where no place of a model can serve it, the same with the next of its models that has one.
+  async #relay(run: Run, headers: OutgoingHttpHeaders): Promise<RelayEnd> {
+    const { ticket, relay } = run
+    for (;;) {
+      headers['x-headrace-model'] = ticket.quote.model.id
+      const end = await this.#attempts(run, this.#place(ticket.quote), headers)
+      headers['x-headrace-attempts'] = String(run.attempts)
+      if (!mayFallBack(end) || relay.committed) return end
+      const next = ticket.following.findIndex(quote => this.#place(quote).places.length > 0)
+      if (next < 0) return end
+      ticket.next(next + 1)
+    }
+  }
+
+  #place({ model, preferences, admittedMs }: Offer): Placement {
+    const { upstreams } = this.#parts
+    return place(model.targets, target => upstreams.view(target), {
+      preferences,
+      speedOf: target => upstreams.speed(target),
+      atMs: admittedMs,
+    })
+  }
+
+  async #attempts(run: Run, placement: Placement, headers: OutgoingHttpHeaders): Promise<RelayEnd> {
+    const { upstreams, cacheSaltOf, clock } = this.#parts
+    const { relay, request, ticket, caller } = run
+    const { places, filtered } = placement
+    const without = filtered.map(({ target, reason }) => `${target.upstreamId}: ${reason}`).join(', ')
+    const route = (words: string) => shown(without === '' ? words : `${words}; without ${without}`)
+    let end: RelayEnd = { ending: 'failed', failure: unavailable(ticket.quote.model, placement) }
+    if (places.length === 0) headers['x-headrace-route'] = route('no place')
+    for (const [i, { target, reason }] of places.entries()) {
       const upstream = upstreams.get(target.upstreamId)
       if (upstream === undefined) continue
-      attempts++
-      reached = target
+      run.attempts++
+      run.target = target
       headers['x-headrace-upstream'] = target.upstreamId
-      headers['x-headrace-route'] =
-        attempts === 1 ? reason : `fallback ${attempts} of ${placement.places.length}; ${reason}`
-      end = await run.relay.attempt(upstream, target.upstreamModel, cacheSaltOf(run.caller.org.id))
-      const verdict = attemptVerdict(upstream, end, run.relay.outputBegan)
+      headers['x-headrace-route'] = route(i === 0 ? reason : `fallback ${i + 1} of ${places.length}; ${reason}`)
+      const startedMs = clock.monotonicMs()
+      end = await relay.attempt(upstream, target.upstreamModel, cacheSaltOf(caller.org.id, request.cacheScope))
+      const verdict = attemptVerdict(upstream, end, relay.outputBegan)
       if (verdict !== undefined) upstreams.observe(target, verdict)
+      if (relay.firstTokenMs !== null && end.failure === null)
+        upstreams.measured(target, {
+          latencyMs: relay.firstTokenMs - startedMs,
+          tokens: relay.outputTokens - 1,
+          writingMs: clock.monotonicMs() - relay.firstTokenMs,
+        })
       if (end.failure === null || !end.failure.retryable) break
       // What a stream's client has already seen cannot be unsaid by another target.
-      if (run.relay.committed) break
+      if (relay.committed) break
     }
-    headers['x-headrace-attempts'] = String(attempts)
-    return { ...end, attempts, target: reached }
+    return end
   }
 
   // Settled before told: nothing that makes an answer look complete leaves before its charge is durable.
-  async #settle(run: Run, served: Served, client: ClientPort, headers: OutgoingHttpHeaders): Promise<void> {
-    const { request, relay, ticket, caller, model } = run
+  async #settle(run: Run, end: RelayEnd, client: ClientPort, headers: OutgoingHttpHeaders): Promise<void> {
+    const { request, relay, ticket, caller, target } = run
     const { books, clock, telemetry } = this.#parts
-    const ending = isEmpty(request, relay, served.ending) ? 'empty' : served.ending
+    const ending = isEmpty(request, relay, end.ending) ? 'empty' : end.ending
     if (ending === 'exhausted') relay.finishOpenChoices()
-    const counting = this.#countUnreportedInput(run, served)
+    const counting = this.#countUnreportedInput(run)
     const countedInput = counting === undefined ? undefined : await counting
-    const { price, admittedMs, tier: askedTier } = ticket.quote
+    // Charged is the model that served, and only what its own limits count.
+    ticket.commit()
+    const { model, price, admittedMs, tier: askedTier } = ticket.quote
     const done = usageOf(request, relay, countedInput)
     const usage = relayedUsage(done, relay, ending)
     const { prefillBegan, servedTier } = relay
@@ -347,7 +402,7 @@ export class Pipeline {
       price,
       ticket.hold.amountNanodollars,
     )
-    const costNanodollars = upstreamCost(relay.reportedCostNanodollars, served.target?.cost, {
+    const costNanodollars = upstreamCost(relay.reportedCostNanodollars, target?.cost, {
       usage: done,
       prefillBegan,
       outputBegan: relay.outputBegan,
@@ -362,8 +417,8 @@ export class Pipeline {
       modelId: model.id,
       protocol: request.protocol,
       stream: request.stream,
-      upstreamId: served.target?.upstreamId ?? '',
-      attempts: served.attempts,
+      upstreamId: target?.upstreamId ?? '',
+      attempts: run.attempts,
       ending,
       endUserId: request.endUserId ?? null,
       usage,
@@ -396,7 +451,7 @@ export class Pipeline {
     telemetry.settled(settlement)
     if (owed.overrunNanodollars > 0n) this.#parts.notifier?.overrun(settlement)
     if (whole === null) {
-      answerError(run, endingError(ending, served, run), client, headers)
+      answerError(run, endingError(ending, end, run), client, headers)
       return
     }
     if (!client.headSent) client.head(200, whole.headers)
@@ -404,7 +459,7 @@ export class Pipeline {
   }
 
   // Where the upstream said nothing about the input and a tokenizer is at hand. Undefined, without a wait, everywhere else.
-  #countUnreportedInput({ relay, request }: Run, { target }: Served): Promise<number | undefined> | undefined {
+  #countUnreportedInput({ relay, request, target }: Run): Promise<number | undefined> | undefined {
     if (!relay.prefillBegan || relay.inputTokens !== undefined || relay.usage.inputSource !== 'absent') return undefined
     if (target === null) return undefined
     const upstream = this.#parts.upstreams.get(target.upstreamId)
@@ -413,21 +468,15 @@ export class Pipeline {
   }
 }
 
-interface Served extends RelayEnd {
-  readonly attempts: number
-  /** Where the last attempt went; null when none was made. */
-  readonly target: Target | null
-}
-
-const NOBODY_THERE: Served = { ending: 'cancelled', failure: null, attempts: 0, target: null }
+const NOBODY_THERE: RelayEnd = { ending: 'cancelled', failure: null }
 
 const STREAM_HEADERS: OutgoingHttpHeaders = {
   'content-type': 'text/event-stream; charset=utf-8',
   'cache-control': 'no-cache',
   'x-accel-buffering': 'no',
 }
-/** Longest value of `x-headrace-dropped`. */
-const DROPPED_CHARS_MAX = 1024
+/** Longest value of a header that tells of something in words. */
+const WORDS_CHARS_MAX = 1024
 const OUT_OF_MONEY = 'The answer was cut short: no more credit could be held for it.'
 const NOT_STORED =
   'The answer was too long to be stored for its Idempotency-Key: a repetition would run, and be charged, again.'
@@ -490,12 +539,9 @@ function documentsOf({ relay, keep, caller }: Run, last: Uint8Array, nowMs: numb
   return [...(relay.encoder.kept?.(owner) ?? []), ...(keep?.(last, owner) ?? [])]
 }
 
-/** Names for a header: ASCII, and not too many. */
-function shown(names: readonly string[]): string {
-  return names
-    .join(', ')
-    .replace(/[^\x20-\x7e]/g, '?')
-    .slice(0, DROPPED_CHARS_MAX)
+/** Words for a header: ASCII, and not too many. */
+function shown(words: string): string {
+  return words.replace(/[^\x20-\x7e]/g, '?').slice(0, WORDS_CHARS_MAX)
 }
 
 function noticeOf(outOfMoney: boolean, notStored: boolean): string | undefined {
@@ -512,11 +558,11 @@ function answerError(run: Run, error: ApiError, client: ClientPort, headers: Out
   else sendError(client, error, run.request.id, run.surface, headers)
 }
 
-function endingError(ending: Ending, served: Served, run: Run): ApiError {
-  if (served.failure !== null) return failureError(served.failure)
+function endingError(ending: Ending, { failure }: RelayEnd, run: Run): ApiError {
+  if (failure !== null) return failureError(failure)
   switch (ending) {
     case 'timed_out':
-      return new ApiError('upstream_timeout', `${run.model.id} did not answer in time.`)
+      return new ApiError('upstream_timeout', `${run.ticket.quote.model.id} did not answer in time.`)
     case 'aborted':
       return new ApiError('draining', 'The server is stopping and ended this answer.', { retryAfterMs: 5000 })
     default:
@@ -555,51 +601,24 @@ function isEmpty(request: InferenceRequest, relay: Relay, ending: Ending): boole
   return input.kind === 'text' && !input.echo
 }
 
-const CAPABILITY_OF_KIND = {
-  chat: { capability: 'chat', name: 'chat completions' },
-  text: { capability: 'completion', name: 'text completions' },
-  embed: { capability: 'embeddings', name: 'embeddings' },
-  rerank: { capability: 'rerank', name: 'reranking' },
-} as const
-
-function findModel(snapshot: Snapshot, request: InferenceRequest): Model {
-  const model = snapshot.models.get(request.model)
-  if (model === undefined) {
-    throw new ApiError('model_not_found', `The model ${JSON.stringify(request.model)} is not offered here.`, {
-      param: 'model',
-    })
-  }
-  const wanted = CAPABILITY_OF_KIND[request.input.kind]
-  if (model.capabilities[wanted.capability] !== true) {
-    throw new ApiError('unsupported_parameter', `${model.id} does not do ${wanted.name}.`, { param: 'model' })
-  }
-  const lacking = lackingCapability(request, model)
-  if (lacking !== null) {
-    throw new ApiError('unsupported_parameter', `${model.id} does not offer ${lacking.what}.`, { param: lacking.param })
-  }
-  return model
+/** Whether a model's failure is one that another model may not have: one with a longer context, say, or with another place. */
+function mayFallBack({ failure }: RelayEnd): boolean {
+  return failure !== null && (failure.retryable || failure.reason !== 'bad_request')
 }
 
-function lackingCapability(
-  { input, sampling }: InferenceRequest,
-  { capabilities }: Model,
-): { what: string; param: string } | null {
-  if (sampling.topLogprobs !== undefined && !capabilities.logprobs)
-    return { what: 'log probabilities', param: 'logprobs' }
-  if (input.kind !== 'chat') return null
-  if (input.tools.length > 0 && !capabilities.tools) return { what: 'tools', param: 'tools' }
-  if (input.responseFormat.type !== 'text' && !capabilities.jsonSchema) {
-    return { what: 'answers in JSON by constraint', param: 'response_format' }
-  }
-  return null
+function passesFrames({ passesFrames: passes }: ProtocolCodec, request: InferenceRequest): boolean {
+  return typeof passes === 'boolean' ? passes : passes(request)
 }
 
-function unavailable(model: Model, placement: Placement) {
-  const full = placement.filtered.length > 0 && placement.filtered.every(({ reason }) => reason === 'queue full')
-  const reasons = placement.filtered.map(({ target, reason }) => `${target.upstreamId}: ${reason}`).join('; ')
+function unavailable(model: Model, { filtered }: Placement): UpstreamFailure {
+  const full = filtered.length > 0 && filtered.every(({ reason }) => reason === 'queue full')
+  const unwanted = filtered.length > 0 && filtered.every(each => each.unwanted)
+  const reasons = filtered.map(({ target, reason }) => `${target.upstreamId}: ${reason}`).join('; ')
   return {
-    reason: full ? ('overloaded' as const) : ('unavailable' as const),
-    message: `No place can run ${model.id} now (${reasons || 'it has no target'}).`,
+    reason: unwanted ? 'unwanted' : full ? 'overloaded' : 'unavailable',
+    message: unwanted
+      ? `No place that runs ${model.id} meets the preferences in 'provider' (${reasons}).`
+      : `No place can run ${model.id} now (${reasons || 'it has no target'}).`,
     retryable: false,
   }
 }

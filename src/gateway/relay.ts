@@ -2,7 +2,6 @@ import type { Ticket } from '../admission/admit.ts'
 import type { AttemptEnd, InferenceEvent, UpstreamFailure } from '../inference/event.ts'
 import type { InferenceRequest } from '../inference/request.ts'
 import type { ServiceTier } from '../inference/service-tier.ts'
-import type { Model } from '../inference/snapshot.ts'
 import type { AttemptHandle, AttemptSink, Upstream } from '../inference/upstream.ts'
 import { USAGE_ABSENT, type Usage } from '../inference/usage.ts'
 import type { Ending } from '../ledger/journal.ts'
@@ -36,7 +35,6 @@ export interface RelayEnd {
  */
 export class Relay implements AttemptSink {
   readonly #request: InferenceRequest
-  readonly #model: Model
   readonly #ticket: Ticket
   readonly #client: ClientPort
   readonly #passthrough: boolean
@@ -48,7 +46,8 @@ export class Relay implements AttemptSink {
   #resolve: ((end: RelayEnd) => void) | null = null
   #stop: Stop | null = null
   #stoppedMs = 0
-  #encoder: AnswerEncoder
+  /** Made when an attempt first has something to say: whoever serves it is known then. */
+  #encoder: AnswerEncoder | null = null
   #openChoices: number
   #paused = false
   #finishedMs = 0
@@ -78,11 +77,11 @@ export class Relay implements AttemptSink {
 
   constructor(options: {
     request: InferenceRequest
-    model: Model
     ticket: Ticket
     client: ClientPort
     /** Whether frames may be passed on as they come. */
     passthrough: boolean
+    /** The encoder of an answer by whoever serves the running attempt. */
     newEncoder: () => AnswerEncoder
     /** Sends the head of the answer; called before the first bytes of a stream. */
     openHead: () => void
@@ -90,12 +89,10 @@ export class Relay implements AttemptSink {
     nowMs: () => number
   }) {
     this.#request = options.request
-    this.#model = options.model
     this.#ticket = options.ticket
     this.#client = options.client
     this.#passthrough = options.passthrough
     this.#newEncoder = options.newEncoder
-    this.#encoder = options.newEncoder()
     this.#openHead = options.openHead
     this.#nowMs = options.nowMs
     this.#openChoices = options.ticket.quote.choices
@@ -113,6 +110,7 @@ export class Relay implements AttemptSink {
 
   /** Writes the answer in the client's protocol. */
   get encoder(): AnswerEncoder {
+    this.#encoder ??= this.#newEncoder()
     return this.#encoder
   }
 
@@ -126,9 +124,9 @@ export class Relay implements AttemptSink {
       {
         request: this.#request,
         upstreamModel,
-        publicModel: this.#model.id,
+        publicModel: this.#ticket.quote.model.id,
         outputTokensMax: this.#ticket.quote.outputTokensMax,
-        outputTokensFit: outputTokensFit(this.#request, this.#model, this.#ticket.quote),
+        outputTokensFit: outputTokensFit(this.#request, this.#ticket.quote),
         cacheSalt,
         passthrough: this.#passthrough,
       },
@@ -178,25 +176,25 @@ export class Relay implements AttemptSink {
           this.inputTokens = event.inputTokens
           this.#ticket.inputIs(event.inputTokens)
         }
-        this.#encoder.started(event)
+        this.encoder.started(event)
         return
       case 'delta':
-        if (this.#take(event.tokens)) this.#send(this.#encoder.delta(event))
+        if (this.#take(event.tokens)) this.#send(this.encoder.delta(event))
         return
       case 'frame':
-        if (this.#take(event.tokens)) this.#finishOrSend(this.#encoder.frame(event), event.finishes)
+        if (this.#take(event.tokens)) this.#finishOrSend(this.encoder.frame(event), event.finishes)
         return
       case 'embedding':
         this.prefillBegan = true
-        if (this.#stop === null) this.#encoder.embedding?.(event)
+        if (this.#stop === null) this.encoder.embedding?.(event)
         return
       case 'score':
         this.prefillBegan = true
-        if (this.#stop === null) this.#encoder.score?.(event)
+        if (this.#stop === null) this.encoder.score?.(event)
         return
       case 'finish':
         this.prefillBegan = true
-        if (this.#stop === null) this.#finishOrSend(this.#encoder.finish(event.choice, event.reason), 1)
+        if (this.#stop === null) this.#finishOrSend(this.encoder.finish(event.choice, event.reason), 1)
         return
       case 'usage':
         this.usage = event.usage
@@ -215,7 +213,7 @@ export class Relay implements AttemptSink {
   /** What the encoder says when we end the open choices ourselves with `length`. */
   finishOpenChoices(): void {
     this.#openChoices = 0
-    this.tail.push(...this.#takeEarly(), this.#encoder.finishOpen('length'))
+    this.tail.push(...this.#takeEarly(), this.encoder.finishOpen('length'))
   }
 
   // Notes output and keeps the hold ahead of it. False: it is not covered and must not be sent.
@@ -226,7 +224,7 @@ export class Relay implements AttemptSink {
     const outputTokens = this.outputTokens + tokens
     if (
       outputTokens > this.#ticket.outputTokensCovered &&
-      !this.#ticket.cover(outputTokens, this.#model.trancheTokens)
+      !this.#ticket.cover(outputTokens, this.#ticket.quote.model.trancheTokens)
     ) {
       this.stop('exhausted')
       return false
@@ -240,7 +238,7 @@ export class Relay implements AttemptSink {
   }
 
   #forget(): void {
-    this.#encoder = this.#newEncoder()
+    this.#encoder = null
     this.#openChoices = this.#ticket.quote.choices
     this.tail.length = 0
     this.#early = []
@@ -294,7 +292,10 @@ export class Relay implements AttemptSink {
 
   #write(bytes: Uint8Array): void {
     if (!this.#client.headSent) this.#openHead()
-    this.committed = true
+    if (!this.committed) {
+      this.committed = true
+      this.#ticket.commit()
+    }
     this.lastWriteMs = this.#nowMs()
     if (!this.#client.write(bytes) && !this.#paused) {
       this.#paused = true

@@ -49,6 +49,8 @@ export function failureError(failure: UpstreamFailure): ApiError {
       return new ApiError('context_length_exceeded', failure.message, { ...options, param: 'messages' })
     case 'overloaded':
       return new ApiError('engine_overloaded', failure.message, { retryAfterMs: 1000, ...options })
+    case 'unwanted':
+      return new ApiError('no_matching_upstream', failure.message, { param: 'provider' })
     case 'unavailable':
     case 'refused':
       return new ApiError('model_unavailable', failure.message, { retryAfterMs: 5000, ...options })

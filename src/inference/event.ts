@@ -98,8 +98,12 @@ export type AttemptEnd =
 
 /** Why an upstream failed an attempt. */
 export interface UpstreamFailure {
-  /** `refused`: it never took the request. `bad_request`: it says the request is wrong, another target will too. */
+  /**
+   * `refused`: it never took the request. `bad_request`: it says the request is wrong, another target will too. `unwanted`: no target is
+   * one that the client wants.
+   */
   readonly reason:
+    | 'unwanted'
     | 'refused'
     | 'overloaded'
     | 'bad_request'

@@ -1,3 +1,5 @@
+import type { Preferences } from './preferences.ts'
+
 /** A public wire API that clients speak to us. */
 export type Protocol =
   | 'openai-chat'
@@ -82,6 +84,8 @@ export type GenerationInput =
       /** As the client said it (`none`, `minimal`, ... `max`); undefined when unsaid. */
       readonly reasoningEffort?: string
       readonly chatTemplateKwargs?: Readonly<Record<string, unknown>>
+      /** The last message is the assistant's and begins the answer, which goes on from there and does not repeat it. */
+      readonly continuesLast?: boolean
     }
   | {
       readonly kind: 'text'
@@ -113,6 +117,10 @@ export interface InferenceRequest {
   readonly protocol: Protocol
   /** The model id as the client wrote it. */
   readonly model: string
+  /** Other models, best first, for when the one before cannot serve the request. */
+  readonly fallbackModels?: readonly string[]
+  /** Where it is to run; absent: the client does not mind. */
+  readonly preferences?: Preferences
   readonly stream: boolean
   /** False only when the client said `stream_options.include_usage: false`. */
   readonly includeUsage: boolean
@@ -126,6 +134,10 @@ export interface InferenceRequest {
   readonly serviceTier?: string
   /** Opaque hint that requests sharing it share a prefix (`prompt_cache_key`, else `user`). */
   readonly cacheKey?: string
+  /** Prompt caches are kept apart by it within an org (`user_id`), at most 512 characters; absent: one cache for the org. */
+  readonly cacheScope?: string
+  /** True when the client wants no reasoning in the answer; it is billed all the same. */
+  readonly hidesReasoning?: boolean
   /** The customer's own name for whom it is made (`safety_identifier`, `user`, `metadata.user_id`), at most 128 characters. */
   readonly endUserId?: string
   /**

@@ -36,6 +36,8 @@ export interface Target {
   readonly upstreamModel: string
   /** What the upstream takes for the model; absent: not known. */
   readonly cost?: Tariff
+  /** Format of the weights there, as `fp8` or `int4`; absent: not known. */
+  readonly quantization?: string
 }
 
 /** What a model can do; what is false is refused with a clear error. */
@@ -81,6 +83,8 @@ export interface Snapshot {
   readonly keys: ReadonlyMap<string, ApiKey>
   /** By id and by every alias. */
   readonly models: ReadonlyMap<string, Model>
+  /** Aliases that end in `*`, without it, longest first: any name that begins so. Absent: there are none. */
+  readonly modelPrefixes?: readonly { readonly prefix: string; readonly model: Model }[]
   readonly projects: ReadonlyMap<string, Project>
   /** All limits, by id. */
   readonly limits: ReadonlyMap<string, LimitRule>

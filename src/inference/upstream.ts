@@ -1,4 +1,5 @@
 import type { AttemptEnd, InferenceEvent } from './event.ts'
+import type { Percentile } from './preferences.ts'
 import type { InferenceRequest } from './request.ts'
 
 /** One try of a request on one target. */
@@ -44,6 +45,15 @@ export interface UpstreamLoad {
   readonly queueDepthMax: number
 }
 
+/**
+ * How a target did lately: of each percentile, how long the requests within it took to their first token (milliseconds), and how fast
+ * the slowest of them wrote (output tokens per second). Undefined where nothing was seen.
+ */
+export interface ObservedSpeed {
+  readonly latencyMs: { readonly [Each in Percentile]: number } | undefined
+  readonly tokensPerSecond: { readonly [Each in Percentile]: number } | undefined
+}
+
 /** One addressable place that attempts are sent to. */
 export interface Upstream {
   readonly id: string
@@ -56,6 +66,8 @@ export interface Upstream {
    * time is no sign of ill health. Absent: no.
    */
   readonly queuesOwnWork?: boolean
+  /** Whether it is known to keep nothing of what it is sent, once it has answered. Absent: not known, which counts as no. */
+  readonly keepsNoPrompts?: boolean
   /** Runs an attempt. Never throws: failures arrive through `sink.onEnd`. */
   run(attempt: Attempt, sink: AttemptSink): AttemptHandle
   /**

@@ -197,6 +197,16 @@ export class Books {
     )
   }
 
+  /** Forgets what a hold takes under limits that turned out not to concern it: all but those named. */
+  release(hold: Hold, keptLimitIds: ReadonlySet<string>): void {
+    assert(hold.state === 'held', 'only an open hold can leave a limit')
+    hold.lines = hold.lines.filter(line => {
+      if (keptLimitIds.has(line.limit.id)) return true
+      line.counter.add(line.piece, 0n, -line.held)
+      return false
+    })
+  }
+
   /** Ends a hold without a charge. Does nothing to a hold that ended or is being settled. */
   void(hold: Hold): void {
     if (hold.state !== 'held') return
@@ -315,7 +325,7 @@ export class Hold {
   readonly limits: readonly Budget[]
   readonly budgets: readonly Counter[]
   /** What it takes under limits in windows. */
-  readonly lines: readonly Line[]
+  lines: readonly Line[]
   amountNanodollars = 0n
   /** The largest it ever was. */
   peakNanodollars = 0n

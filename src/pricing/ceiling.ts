@@ -22,11 +22,44 @@ export interface Ceiling {
  * window is known; every step up to the bound may be reached, and every tier of `reachableTiers` may be the one that is served.
  */
 export function ceilingOf(tariff: Tariff, atMs: number, inputTokensBound: number, tier: ServiceTier): Ceiling {
+  return mostOf(tariff, atMs, inputTokensBound, tier, inputMost, outputMost)
+}
+
+/** As `ceilingOf`, by the rates of plain input and output alone: what a price is known by. */
+export function listedRates(tariff: Tariff, atMs: number, inputTokensBound: number, tier: ServiceTier): Ceiling {
+  const input = (rates: Rates) => rates.inputPicodollars
+  return mostOf(tariff, atMs, inputTokensBound, tier, input, rates => rates.outputPicodollars)
+}
+
+/** What is at least each of several worst cases, kind by kind: for a request that may turn into any of them. */
+export function dearestOf(ceilings: readonly [Ceiling, ...Ceiling[]]): Ceiling {
+  const [only] = ceilings
+  if (ceilings.length === 1) return only
+  const denominator = ceilings.reduce((product, each) => product * each.denominator, 1n)
+  const most = (rateIn: (ceiling: Ceiling) => bigint) =>
+    ceilings.map(each => rateIn(each) * (denominator / each.denominator)).reduce(max)
+  return {
+    inputPicodollars: most(each => each.inputPicodollars),
+    outputPicodollars: most(each => each.outputPicodollars),
+    requestPicodollars: most(each => each.requestPicodollars),
+    searchUnitPicodollars: most(each => each.searchUnitPicodollars),
+    denominator,
+  }
+}
+
+function mostOf(
+  tariff: Tariff,
+  atMs: number,
+  inputTokensBound: number,
+  tier: ServiceTier,
+  inputOf: (rates: Rates) => bigint,
+  outputOf: (rates: Rates) => bigint,
+): Ceiling {
   const { terms } = tariff
   if (terms === undefined) {
     return {
-      inputPicodollars: inputMost(tariff),
-      outputPicodollars: outputMost(tariff),
+      inputPicodollars: inputOf(tariff),
+      outputPicodollars: outputOf(tariff),
       requestPicodollars: tariff.requestPicodollars,
       searchUnitPicodollars: tariff.searchUnitPicodollars ?? 0n,
       denominator: 1n,
@@ -47,8 +80,8 @@ export function ceilingOf(tariff: Tariff, atMs: number, inputTokensBound: number
       .map(({ rates, multiplier }) => rateIn(rates) * multiplier.numerator * (denominator / multiplier.denominator))
       .reduce(max) * factor.numerator
   return {
-    inputPicodollars: most(inputMost),
-    outputPicodollars: most(outputMost),
+    inputPicodollars: most(inputOf),
+    outputPicodollars: most(outputOf),
     requestPicodollars: most(rates => rates.requestPicodollars),
     searchUnitPicodollars: most(rates => rates.searchUnitPicodollars ?? 0n),
     denominator: denominator * factor.denominator,

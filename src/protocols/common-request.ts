@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto'
 import type { z } from '@hono/zod-openapi'
-import type { JsonObject, Sampling } from '../inference/request.ts'
+import type { JsonObject, Sampling, Surface } from '../inference/request.ts'
 import { isObject } from '../wire/json-object.ts'
 import { invalid } from './fields.ts'
 import type { COMMON_FIELDS } from './generation-fields.ts'
+import { routingOf } from './routing.ts'
 
 /** OpenAI's bound. */
 const LOGIT_BIAS_MAX = 1024
@@ -16,21 +17,25 @@ export type CommonBody = { [Name in keyof typeof COMMON_FIELDS]?: z.output<(type
 }
 
 /** The fields that chat and text completions share, of a body that was checked against its schema. */
-export function decodeCommon(body: CommonBody) {
+export function decodeCommon(body: CommonBody, surface: Surface) {
   return {
+    ...routingOf(body),
+    ...(surface !== 'openai' && { surface }),
+    ...(body.user_id && { cacheScope: body.user_id }),
     model: body.model,
     stream: body.stream ?? false,
     // Usage is sent unless the client says no: half of the clients in use never ask, and then show zero.
-    includeUsage: body.stream_options?.include_usage !== false,
+    // OpenRouter's server sends it whatever they say.
+    includeUsage: surface === 'openrouter' || body.stream_options?.include_usage !== false,
     n: body.n ?? 1,
     serviceTier: body.service_tier ?? undefined,
     cacheKey: body.prompt_cache_key ?? body.user ?? undefined,
-    endUserId: endUserOf(body.safety_identifier ?? body.user ?? body.metadata?.user_id),
+    endUserId: endUserOf(body.safety_identifier ?? body.user ?? body.user_id ?? body.metadata?.user_id),
   }
 }
 
 /**
- * Whom a request was made for: `safety_identifier`, its older name `user`, or `metadata.user_id`. Longer ones are no names; their hash
+ * Whom a request was made for: `safety_identifier`, its older name `user`, `user_id`, or `metadata.user_id`. Longer ones are no names; their hash
  * stands for them, so that no client stores texts of its own with us.
  */
 export function endUserOf(id: unknown): string | undefined {

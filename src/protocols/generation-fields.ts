@@ -1,4 +1,5 @@
 import { z } from '@hono/zod-openapi'
+import { ROUTING_FIELDS } from './routing-fields.ts'
 
 /*
  * The fields that chat and text completions share, as they are checked and as they are described to people. Null means the default
@@ -15,6 +16,8 @@ const CHOICES_MAX = 128
 const METADATA_PAIRS_MAX = 16
 const METADATA_KEY_CHARS_MAX = 64
 const METADATA_VALUE_CHARS_MAX = 512
+/** DeepSeek's bound on `user_id`. */
+const CACHE_SCOPE_CHARS_MAX = 512
 
 /** A field that may be left out or null. */
 export function optional<Schema extends z.ZodType>(schema: Schema, description: string) {
@@ -47,6 +50,7 @@ export const Metadata = z
 /** What chat and text completions both take. */
 export const COMMON_FIELDS = {
   model: ModelField,
+  ...ROUTING_FIELDS,
   stream: optional(z.boolean(), 'Answers with server-sent events as the text is made.'),
   stream_options: optional(StreamOptions, 'Only with stream.'),
   n: optional(
@@ -56,6 +60,10 @@ export const COMMON_FIELDS = {
   service_tier: optional(z.string(), 'auto, default, flex, priority (also fast); the answer says what was charged.'),
   user: optional(z.string(), 'Deprecated name of safety_identifier and prompt_cache_key.'),
   safety_identifier: optional(z.string(), 'Your own name for whom the request is made; limits can count by it.'),
+  user_id: optional(
+    z.string().max(CACHE_SCOPE_CHARS_MAX),
+    'Keeps the prompt cache apart from those of other ids; also names whom the request is made for.',
+  ),
   prompt_cache_key: optional(z.string(), 'Requests that share it are sent where their prefix is cached.'),
   metadata: optional(z.looseObject({}), 'Pairs of your own; user_id in it names whom the request is made for.'),
   temperature: optional(z.number().min(0).max(2), 'Higher is more random; 0 takes the likeliest token.'),

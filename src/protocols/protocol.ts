@@ -94,13 +94,13 @@ export interface ProtocolDescription {
 export interface ProtocolCodec {
   readonly protocol: Protocol
   /** Whether frames of an upstream that speaks OpenAI's wire may be passed on as they came (`frame` events). */
-  readonly passesFrames: boolean
+  readonly passesFrames: boolean | ((request: InferenceRequest) => boolean)
   /** How the API's reference tells of it. */
   readonly description?: ProtocolDescription
   /** Reads and validates a client's body. Throws `ApiError` that names the parameter at fault. */
   decode(body: Uint8Array, context: DecodeContext): InferenceRequest | Promise<InferenceRequest>
-  /** The encoder of the request's answer; `createdS` is unix seconds. */
-  encoder(request: InferenceRequest, publicModel: string, createdS: number): AnswerEncoder
+  /** The encoder of the request's answer; `createdS` is unix seconds, `upstreamId` who serves it, where anybody does. */
+  encoder(request: InferenceRequest, publicModel: string, createdS: number, upstreamId?: string): AnswerEncoder
 }
 
 /** Choices of the whole answer: `n` for each prompt. Their indices are `prompt * n + choice`. Vectors and scores are one choice together. */

@@ -1,11 +1,16 @@
+import { NO_PREFERENCES, type Preferences } from '../inference/preferences.ts'
 import type { Target } from '../inference/snapshot.ts'
-import type { UpstreamLoad } from '../inference/upstream.ts'
+import type { ObservedSpeed, UpstreamLoad } from '../inference/upstream.ts'
+import { misfit } from './misfit.ts'
+import { ranked } from './rank.ts'
 
 /** What the router knows of a target when it decides. */
 export interface UpstreamView {
   readonly load: UpstreamLoad
   /** False while the breaker is open or the upstream is closed. */
   readonly available: boolean
+  /** Whether it is known to keep nothing of what it is sent. */
+  readonly keepsNoPrompts: boolean
 }
 
 /** A target with the reason for its rank, in words for a header and a log. */
@@ -14,10 +19,34 @@ export interface Place {
   readonly reason: string
 }
 
+/** Why a target is left out: for what it is at the moment, or because the client does not want it. */
+export interface LeftOut {
+  readonly target: Target
+  readonly reason: string
+  readonly unwanted: boolean
+}
+
 /** The router's decision: targets in the order to try, and what was filtered out and why. */
 export interface Placement {
   readonly places: readonly Place[]
-  readonly filtered: readonly { readonly target: Target; readonly reason: string }[]
+  readonly filtered: readonly LeftOut[]
+}
+
+/** What the router goes by beside the load of the upstreams. */
+export interface Wishes {
+  readonly preferences: Preferences
+  /** How a target did lately; undefined when it was not seen at work. */
+  readonly speedOf: (target: Target) => ObservedSpeed | undefined
+  /** Wall clock: decides which of an upstream's prices is in force. */
+  readonly atMs: number
+}
+
+const NO_WISHES: Wishes = { preferences: NO_PREFERENCES, speedOf: () => undefined, atMs: 0 }
+
+/** A target that may serve the request. */
+export interface Candidate {
+  readonly target: Target
+  readonly load: UpstreamLoad
 }
 
 /** A filter removes a target by naming the reason, or keeps it with null. */
@@ -31,39 +60,41 @@ const FILTERS: readonly Filter[] = [
 ]
 
 /**
- * Filter, score, pick. Pure: decides from the views alone. The scorer seeks spread: 1 for an idle upstream, falling towards
- * 0 with each request that runs or waits there; equal scores keep the operator's order.
+ * Filter, score, pick. Pure: decides from the views and wishes alone. Without wishes the scorer seeks spread; see `rank.ts` for what
+ * preferences make of the order, and `misfit.ts` for what they leave out.
  */
-export function place(targets: readonly Target[], viewOf: (target: Target) => UpstreamView | undefined): Placement {
-  if (targets.length === 1) return placeOnly(targets[0] as Target, viewOf)
-  const filtered: { target: Target; reason: string }[] = []
-  const scored: { target: Target; score: number; load: UpstreamLoad }[] = []
+export function place(
+  targets: readonly Target[],
+  viewOf: (target: Target) => UpstreamView | undefined,
+  wishes: Wishes = NO_WISHES,
+): Placement {
+  const { preferences } = wishes
+  if (targets.length === 1 && preferences === NO_PREFERENCES) return placeOnly(targets[0] as Target, viewOf)
+  const filtered: LeftOut[] = []
+  const candidates: Candidate[] = []
   for (const target of targets) {
     const view = viewOf(target)
-    const reason = firstReason(view)
-    if (reason !== null || view === undefined) filtered.push({ target, reason: reason ?? 'not configured' })
-    else scored.push({ target, score: spreadScore(view.load), load: view.load })
+    const unwanted = misfit(target, view?.keepsNoPrompts === true, preferences)
+    const reason = unwanted ?? firstReason(view)
+    if (reason !== null || view === undefined) filtered.push(leftOut(target, reason, unwanted !== null))
+    else candidates.push({ target, load: view.load })
   }
-  scored.sort((a, b) => b.score - a.score)
-  return {
-    places: scored.map(({ target, load }, i) => ({
-      target,
-      reason: `least loaded ${i + 1} of ${targets.length}; running=${load.running} queued=${load.queued}`,
-    })),
-    filtered,
-  }
-}
-
-/** Score in (0, 1]: how idle an upstream is. */
-export function spreadScore(load: UpstreamLoad): number {
-  return 1 / (1 + load.running + load.queued)
+  const places = ranked(candidates, targets.length, wishes)
+  // Without fallbacks, and without an order that names the only ones to try, there is one choice.
+  if (preferences.fallbacks || preferences.order.length > 0) return { places, filtered }
+  for (const { target } of places.splice(1)) filtered.push(leftOut(target, 'fallbacks are not allowed', true))
+  return { places, filtered }
 }
 
 // The usual case on one machine, decided without sorting anything.
 function placeOnly(target: Target, viewOf: (target: Target) => UpstreamView | undefined): Placement {
   const reason = firstReason(viewOf(target))
-  if (reason !== null) return { places: [], filtered: [{ target, reason }] }
+  if (reason !== null) return { places: [], filtered: [leftOut(target, reason, false)] }
   return { places: [{ target, reason: 'only target' }], filtered: [] }
+}
+
+function leftOut(target: Target, reason: string | null, unwanted: boolean): LeftOut {
+  return { target, reason: reason ?? 'not configured', unwanted }
 }
 
 function firstReason(view: UpstreamView | undefined): string | null {

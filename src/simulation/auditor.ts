@@ -1,5 +1,5 @@
 import type { LimitRule } from '../inference/limit-rule.ts'
-import type { Price } from '../inference/snapshot.ts'
+import type { Model, Price } from '../inference/snapshot.ts'
 import type { Books } from '../ledger/books.ts'
 import type { Admission, Settlement } from '../ledger/journal.ts'
 import type { StoredAnswer } from '../ledger/stored-answer.ts'
@@ -15,7 +15,8 @@ export interface RequestFacts {
   readonly id: string
   readonly orgId: string
   readonly keyId: string
-  readonly prices: readonly Price[]
+  /** Those that it may be served by, best first. */
+  readonly models: readonly Model[]
   readonly stream: boolean
   readonly choices: number
   readonly includeUsage: boolean
@@ -49,6 +50,8 @@ export class Auditor {
   readonly endings = new Map<string, number>()
   /** How often each line of the table of endings came up, told from what truly happened. */
   readonly lines = new Map<EndingLine, number>()
+  /** Answers that were served whole by another model than the first that was asked. */
+  fellBack = 0
   readonly #repeats = new RepeatAuditor((subject, what) => this.wrong(subject, what))
   /** All that was credited and granted, less what was taken back and what ended, by org. */
   readonly #credits: Map<string, bigint>
@@ -93,7 +96,9 @@ export class Auditor {
   /** An upstream was given an attempt; it keeps the record up to date. */
   attempted(record: AttemptRecord): void {
     const found = this.#cases.get(record.requestId)
-    if (found !== undefined) found.attempt = record
+    if (found === undefined) return
+    found.attempt = record
+    this.#limits.attempted(record.requestId, record.publicModel)
   }
 
   /** An org's credit was changed on the disk, by what was given or what ended. */
@@ -127,7 +132,7 @@ export class Auditor {
 
   voided(requestId: string): void {
     this.#open.delete(requestId)
-    this.#limits.closed(requestId, 0n)
+    this.#limits.closed(requestId, 0n, null)
     this.#repeats.closed(requestId)
   }
 
@@ -157,7 +162,7 @@ export class Auditor {
 
   answered(settlement: Settlement, kept: boolean): void {
     this.#open.delete(settlement.requestId)
-    this.#limits.closed(settlement.requestId, kept ? settlement.chargeNanodollars : 0n)
+    this.#limits.closed(settlement.requestId, kept ? settlement.chargeNanodollars : 0n, settlement.modelId)
     this.#repeats.closed(settlement.requestId)
     if (!kept) {
       this.#line('not-durable')
@@ -223,6 +228,8 @@ export class Auditor {
       return
     }
     if (!WHOLE_ENDINGS.includes(settlement.ending)) this.wrong(requestId, `whole, but settled as ${settlement.ending}`)
+    if (transcript.model !== settlement.modelId)
+      this.wrong(requestId, `told to be of ${transcript.model}, settled as ${settlement.modelId}`)
     this.#checkUsageTold(facts, settlement)
     this.#checkText(facts, settlement, attempt)
     const mayTell = transcript.ended && (!facts.stream || facts.includeUsage)
@@ -316,11 +323,15 @@ export class Auditor {
     const { ending, usage, chargeNanodollars, overrunNanodollars, heldNanodollars, requestId } = settlement
     if (settlement.orgId !== facts.orgId || settlement.keyId !== facts.keyId)
       this.wrong(requestId, 'charged to somebody else')
-    const price = facts.prices.find(({ id }) => id === settlement.priceId)
-    if (price === undefined) {
-      this.wrong(requestId, `priced by ${settlement.priceId}`)
+    const model = facts.models.find(({ id }) => id === settlement.modelId)
+    const price = model?.prices.find(({ id }) => id === settlement.priceId)
+    if (model === undefined || price === undefined) {
+      this.wrong(requestId, `sold as ${settlement.modelId} at ${settlement.priceId}`)
       return
     }
+    if (model !== facts.models[0] && ending === 'completed') this.fellBack++
+    if (attempt !== null && !isServedBy(attempt, model))
+      this.wrong(requestId, `sold as ${model.id}, but ${attempt.upstreamModel} served it as ${attempt.publicModel}`)
     const allFinished = attempt !== null && attempt.finished >= facts.choices
     const counted = attempt?.tokensDelivered ?? 0
     const reported = attempt?.usage ?? null
@@ -435,6 +446,12 @@ export class Auditor {
 }
 
 /** The line of the table of endings that a settlement belongs to, told from what the upstream did and the client asked for. */
+function isServedBy({ upstreamId, upstreamModel, publicModel }: AttemptRecord, { id, targets }: Model): boolean {
+  return (
+    publicModel === id && targets.some(each => each.upstreamId === upstreamId && each.upstreamModel === upstreamModel)
+  )
+}
+
 function lineOf({ facts, attempt }: Case, { ending }: Settlement): EndingLine {
   const counted = attempt?.tokensDelivered ?? 0
   switch (ending) {

@@ -5,6 +5,8 @@ import { pieceAt } from '../ledger/window.ts'
 
 interface Running {
   readonly keyId: string
+  /** Who works on it; null while nobody does. */
+  modelId: string | null
   /** Where it counts, by rule: the beginning of the window's piece. */
   readonly pieces: ReadonlyMap<LimitRule, number>
 }
@@ -29,12 +31,10 @@ export class LimitAuditor {
 
   admitted({ requestId, keyId, admittedMs }: Admission): void {
     const pieces = new Map<LimitRule, number>()
-    this.#running.set(requestId, { keyId, pieces })
+    this.#running.set(requestId, { keyId, pieces, modelId: null })
     for (const rule of this.#rulesByKey.get(keyId) ?? []) {
       if (rule.measure === 'concurrency') {
-        const running = [...this.#running.values()].filter(each => each.keyId === keyId).length
-        if (BigInt(running) > rule.amount)
-          this.#wrong(requestId, `let in beside ${running - 1} of ${keyId}, of which ${rule.amount} may run at a time`)
+        if (rule.modelId === null) this.#checkCrowd(requestId, rule, each => each.keyId === keyId)
         continue
       }
       const piece = Math.max(
@@ -46,11 +46,29 @@ export class LimitAuditor {
     }
   }
 
-  /** Its hold is over; `chargeNanodollars` is durable, 0 for none. */
-  closed(requestId: string, chargeNanodollars: bigint): void {
+  /** A model goes to work on it. */
+  attempted(requestId: string, modelId: string): void {
+    const running = this.#running.get(requestId)
+    if (running === undefined) return
+    running.modelId = modelId
+    for (const rule of this.#rulesByKey.get(running.keyId) ?? []) {
+      if (rule.measure === 'concurrency' && rule.modelId === modelId)
+        this.#checkCrowd(requestId, rule, each => each.keyId === running.keyId && each.modelId === modelId)
+    }
+  }
+
+  #checkCrowd(requestId: string, rule: LimitRule, counts: (running: Running) => boolean): void {
+    const running = [...this.#running.values()].filter(counts).length
+    if (BigInt(running) > rule.amount)
+      this.#wrong(requestId, `runs beside ${running - 1} under ${rule.id}, which lets ${rule.amount} run at a time`)
+  }
+
+  /** Its hold is over; `chargeNanodollars` is durable, 0 for none, and so is what model it is for. */
+  closed(requestId: string, chargeNanodollars: bigint, modelId: string | null): void {
     const running = this.#running.get(requestId)
     this.#running.delete(requestId)
     for (const [rule, piece] of running?.pieces ?? []) {
+      if (rule.modelId !== null && rule.modelId !== modelId) continue
       if (rule.measure !== 'nanodollars' || rule.window.startsWith('rolling_')) continue
       const sums = this.#charged.get(rule) ?? new Map<number, bigint>()
       this.#charged.set(rule, sums)
@@ -68,11 +86,15 @@ export class LimitAuditor {
     this.#newest = new Map()
   }
 
-  /** When nothing runs, nothing is held. */
+  /** When nothing runs, nothing is held, and counted is what was charged. */
   quiet(books: Pick<Books, 'limitUsed'>, nowMs: number): void {
     for (const rule of new Set([...this.#rulesByKey.values()].flat())) {
-      const { held } = books.limitUsed(rule, nowMs)
+      const { held, settled } = books.limitUsed(rule, nowMs)
       if (held !== 0n) this.#wrong(rule.id, `${held} held for nobody under a limit`)
+      if (rule.measure !== 'nanodollars' || rule.window.startsWith('rolling_')) continue
+      const piece = Math.max(pieceAt(rule.window, nowMs).fromMs, this.#newest.get(rule) ?? Number.NEGATIVE_INFINITY)
+      const charged = this.#charged.get(rule)?.get(piece) ?? 0n
+      if (settled !== charged) this.#wrong(rule.id, `counts ${settled}, should count ${charged}`)
     }
   }
 }

@@ -64,6 +64,9 @@ export interface SimulatedUpstreamOptions {
 export interface AttemptRecord {
   readonly requestId: string
   readonly upstreamId: string
+  /** Names of the model, there and for the client. */
+  readonly upstreamModel: string
+  readonly publicModel: string
   readonly fault: UpstreamFault | null
   /** The prompt's true length. */
   readonly inputTokens: number
@@ -126,6 +129,8 @@ export class SimulatedAttempt implements AttemptHandle {
     this.record = {
       requestId: attempt.request.id,
       upstreamId: options.id,
+      upstreamModel: attempt.upstreamModel,
+      publicModel: attempt.publicModel,
       fault,
       inputTokens,
       began: false,

@@ -27,6 +27,8 @@ export class Transcript {
   readonly texts: string[]
   readonly violations: string[] = []
   usage: SeenUsage | null = null
+  /** Which model the answer says it is of. */
+  model: string | null = null
   done = false
   errorCode: string | null = null
   /** The server ended the answer. */
@@ -122,8 +124,14 @@ export class Transcript {
       this.errorCode = String(chunk.error.code)
       return
     }
+    this.#model(chunk.model)
     if (chunk.usage !== undefined && chunk.usage !== null) this.#usage(chunk.usage, json)
     for (const choice of chunk.choices) this.#choice(choice, choice.delta?.content ?? choice.text ?? '')
+  }
+
+  #model(model: string): void {
+    if (this.model !== null && this.model !== model) this.violations.push(`${this.model} becomes ${model}`)
+    this.model = model
   }
 
   #choice(choice: { index: number; delta?: { role?: string }; finish_reason: string | null }, text: string): void {
@@ -171,6 +179,7 @@ export class Transcript {
     }
     if (this.#status !== 200) this.violations.push(`status ${this.#status} without an error`)
     this.#onCompleting()
+    this.#model(body.model)
     for (const { index, message, text } of body.choices) {
       this.finished.add(index)
       this.texts[index] = message?.content ?? text ?? ''
@@ -188,6 +197,7 @@ interface RawUsage {
 }
 
 interface RawBody {
+  readonly model: string
   readonly error?: { readonly code: string }
   readonly choices: readonly { index: number; message?: { content: string | null }; text?: string }[]
   readonly usage: RawUsage

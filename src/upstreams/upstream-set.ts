@@ -1,7 +1,8 @@
 import type { UpstreamFailure } from '../inference/event.ts'
 import type { Target } from '../inference/snapshot.ts'
-import type { Upstream, UpstreamLoad } from '../inference/upstream.ts'
+import type { ObservedSpeed, Upstream, UpstreamLoad } from '../inference/upstream.ts'
 import type { Clock } from '../std/clock.ts'
+import { ObservedSpeeds, type SpeedSample } from './observed-speeds.ts'
 
 /** Failures in a row after which an upstream is left alone for a while. */
 const FAILURES_TO_OPEN = 5
@@ -33,6 +34,8 @@ export class UpstreamSet {
   readonly #breakers = new Map<string, Map<string, Breaker>>()
   /** Models that answered or failed, by upstream. */
   readonly #tried = new Map<string, Set<string>>()
+  /** By upstream, then by the model's name there; made at its first answer. */
+  readonly #speeds = new Map<string, Map<string, ObservedSpeeds>>()
 
   constructor(clock: Clock) {
     this.#clock = clock
@@ -42,6 +45,7 @@ export class UpstreamSet {
     this.#upstreams.set(upstream.id, upstream)
     this.#breakers.set(upstream.id, new Map())
     this.#tried.set(upstream.id, new Set())
+    this.#speeds.set(upstream.id, new Map())
   }
 
   get(id: string): Upstream | undefined {
@@ -54,11 +58,34 @@ export class UpstreamSet {
   }
 
   /** What the router sees of a target; undefined when there is no upstream of that id. */
-  view(target: Target): { readonly load: UpstreamLoad; readonly available: boolean } | undefined {
+  view(
+    target: Target,
+  ): { readonly load: UpstreamLoad; readonly available: boolean; readonly keepsNoPrompts: boolean } | undefined {
     const upstream = this.#upstreams.get(target.upstreamId)
     if (upstream === undefined) return undefined
     const breaker = this.#breakers.get(target.upstreamId)?.get(target.upstreamModel)
-    return { load: upstream.load(target.upstreamModel), available: breaker === undefined || this.#isClosed(breaker) }
+    return {
+      load: upstream.load(target.upstreamModel),
+      available: breaker === undefined || this.#isClosed(breaker),
+      keepsNoPrompts: upstream.keepsNoPrompts === true,
+    }
+  }
+
+  /** How a target did lately; undefined while it has not answered. */
+  speed(target: Target): ObservedSpeed | undefined {
+    return this.#speeds.get(target.upstreamId)?.get(target.upstreamModel)?.at(this.#clock.monotonicMs())
+  }
+
+  /** Notes how fast a target was. */
+  measured(target: Target, sample: SpeedSample): void {
+    const speeds = this.#speeds.get(target.upstreamId)
+    if (speeds === undefined) return
+    let observed = speeds.get(target.upstreamModel)
+    if (observed === undefined) {
+      observed = new ObservedSpeeds()
+      speeds.set(target.upstreamModel, observed)
+    }
+    observed.note(sample, this.#clock.monotonicMs())
   }
 
   /** How an upstream does, for people. */

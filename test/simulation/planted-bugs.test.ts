@@ -256,3 +256,30 @@ test('limits that nobody looks at', t => {
   }
   return check(t, { books: ForgetfulBooks }, /charged in one (minute|hour)|may run at a time/)
 })
+
+test('limits of a model that did not serve count what another was charged', t =>
+  check(
+    t,
+    {
+      books: class extends Books {
+        override release(): void {}
+      },
+    },
+    /counts \d+, should count \d+|held for nobody under a limit/,
+  ))
+
+test('a hold for the model that is asked first, and not for the dearest', t =>
+  check(
+    t,
+    {
+      books: class extends Books {
+        readonly #first = new Map<string, bigint>()
+        override hold(request: HoldRequest): HoldOutcome {
+          const first = this.#first.get(request.requestId) ?? request.amountNanodollars
+          this.#first.set(request.requestId, first)
+          return super.hold({ ...request, amountNanodollars: first })
+        }
+      },
+    },
+    /overrun, but the hold should have covered/,
+  ))

@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Protocol } from '../../src/inference/request.ts'
+import type { Model } from '../../src/inference/snapshot.ts'
 import type { RequestFacts } from '../../src/simulation/auditor.ts'
 import type { Rng } from '../../src/simulation/rng.ts'
 import type { World } from './world.ts'
@@ -44,6 +45,8 @@ export function makeRequest(rng: Rng, world: World, prefixes: readonly string[])
       : { prompt: prompts.length === 1 ? prompts[0] : prompts, echo }),
     temperature: rng.chance(0.02) ? 'hot' : undefined,
   }
+  const others = makeRouting(rng.split('routing'), world)
+  if (body.model === model.id) Object.assign(body, others.fields)
   const json = rng.chance(0.02) ? '{"model":' : JSON.stringify(body)
   return {
     protocol: chat ? 'openai-chat' : 'openai-completions',
@@ -52,11 +55,30 @@ export function makeRequest(rng: Rng, world: World, prefixes: readonly string[])
     facts: {
       orgId: key.orgId,
       keyId: key.id,
-      prices: model.prices,
+      models: [model, ...others.models],
       stream,
       choices: n * (chat ? 1 : prompts.length),
       includeUsage,
       mayBeEmpty: stop !== undefined || echo || grammar || outputTokensMax === 0,
     },
   }
+}
+
+/** Models to fall back to, and wishes about where to run, for some requests. */
+function makeRouting(rng: Rng, { models, upstreamIds }: World): { fields: object; models: readonly Model[] } {
+  const fallbacks = rng.chance(0.3) ? Array.from({ length: rng.int(1, 3) }, () => rng.pick(models)) : []
+  const names = fallbacks.map(each => each.id)
+  if (rng.chance(0.1)) names.unshift('no-such-model')
+  const provider = rng.chance(0.15)
+    ? {
+        order: rng.chance(0.3) ? [rng.pick(upstreamIds)] : undefined,
+        ignore: rng.chance(0.3) ? [rng.pick(upstreamIds)] : undefined,
+        only: rng.chance(0.2) ? [rng.pick(upstreamIds)] : undefined,
+        allow_fallbacks: rng.chance(0.3) ? false : undefined,
+        sort: rng.pick(['price', 'throughput', 'latency', undefined]),
+        max_price: rng.chance(0.2) ? { prompt: rng.pick(['0', '0.0005', '1.3']) } : undefined,
+      }
+    : undefined
+  const fields = { ...(names.length > 0 && { models: names }), ...(provider !== undefined && { provider }) }
+  return { fields, models: fallbacks }
 }

@@ -66,6 +66,8 @@ export interface Outcome {
   readonly endings: ReadonlyMap<string, number>
   /** Times that each line of the table of endings came up. */
   readonly lines: ReadonlyMap<string, number>
+  /** Whole answers by another model than the first that was asked. */
+  readonly fellBack: number
   /** HTTP statuses that clients got; 0 for none. */
   readonly statuses: ReadonlyMap<number, number>
 }
@@ -170,6 +172,7 @@ class Scenario {
       faults: this.#faults,
       endings: this.#auditor.endings,
       lines: this.#auditor.lines,
+      fellBack: this.#auditor.fellBack,
       statuses: this.#statuses,
     }
   }

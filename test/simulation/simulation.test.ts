@@ -23,6 +23,7 @@ test(`money is right in every ending, seeds ${FIRST} to ${FIRST + SEEDS - 1}`, a
   const endings = new Map<string, number>()
   const lines = new Map<string, number>()
   const statuses = new Map<number, number>()
+  let fellBack = 0
   for (let seed = FIRST; seed < FIRST + SEEDS; seed++) {
     const outcome = await runScenario(seed)
     if (outcome.violations.length > 0) assert.fail(failureText(seed, outcome))
@@ -30,12 +31,15 @@ test(`money is right in every ending, seeds ${FIRST} to ${FIRST + SEEDS - 1}`, a
     add(endings, outcome.endings)
     add(lines, outcome.lines)
     add(statuses, outcome.statuses)
+    fellBack += outcome.fellBack
   }
   for (const line of table('faults injected', faults)) t.diagnostic(line)
   for (const line of table('lines of the table of endings', lines)) t.diagnostic(line)
+  t.diagnostic(`whole answers of a fallback model: ${fellBack}`)
   t.diagnostic(`endings: ${listed(endings)}`)
   t.diagnostic(`statuses (0: the client had gone): ${listed(statuses)}`)
   if (SEEDS < SEEDS_FOR_ALL_FAULTS) return
+  assert.notEqual(fellBack, 0, 'no fallback model ever served')
   const missing = [
     ...[...UPSTREAM_FAULTS, ...CLIENT_FAULTS, ...JOURNAL_FAULTS],
     ...[...PROCESS_FAULTS, ...REPEAT_FAULTS, ...CREDIT_FAULTS],

@@ -140,6 +140,15 @@ function makeLimits(secrets: World['secrets'], models: readonly Model[], rng: Rn
         window: 'ever',
       })
     }
+    if (rng.chance(0.25)) {
+      const of = { ...common, modelId: rng.pick(models).id }
+      const amount = amountFor(models, rng)
+      limits.push({
+        ...of,
+        ...{ id: `${key.id}modelbudget`, measure: 'nanodollars', amount: amount === 0n ? 1n : amount, window: 'hour' },
+      })
+      limits.push({ ...of, id: `${key.id}modelcrowd`, measure: 'concurrency', amount: 2n, window: 'ever' })
+    }
     if (limits.length > 0) limitsByKey.set(key.id, limits)
   }
   return limitsByKey

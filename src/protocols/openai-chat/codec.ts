@@ -20,7 +20,7 @@ export const OPENAI_CHAT: ProtocolCodec = {
     answer: ChatAnswer,
     event: ChatChunk,
   },
-  decode: (body, { requestId }) => decodeChat(body, requestId),
+  decode: (body, { requestId, surface }) => decodeChat(body, requestId, surface),
   encoder(request, publicModel, createdS) {
     const id = answerId('chatcmpl', request.id)
     const sent = request.sent ?? request.body

@@ -1,10 +1,11 @@
 import type { z } from '@hono/zod-openapi'
 import { ApiError } from '../../errors.ts'
-import type { InferenceRequest, JsonObject, ResponseFormat } from '../../inference/request.ts'
+import type { ChatMessage, InferenceRequest, JsonObject, ResponseFormat, Surface } from '../../inference/request.ts'
 import { parseJsonBody } from '../../wire/json.ts'
 import { checkBody } from '../check-body.ts'
 import { decodeCommon, decodeSampling } from '../common-request.ts'
 import { unsupported } from '../fields.ts'
+import { withFirstModel, withoutRouting } from '../routing.ts'
 import { withFunctions } from './custom-tools.ts'
 import { withTools } from './deprecated-functions.ts'
 import { chatInputTokensBound } from './input-bound.ts'
@@ -19,11 +20,12 @@ type Checked = z.output<typeof ChatBody>
  * clients add whatever their usual provider takes. A `max_tokens` beyond the model is no error: several clients send
  * 32,000 always. Throws `ApiError` with `param`.
  */
-export function decodeChat(bytes: Uint8Array, requestId: string): InferenceRequest {
-  const sent = parseJsonBody(bytes)
-  const checked = checkBody(ChatBody, sent)
+export function decodeChat(bytes: Uint8Array, requestId: string, surface: Surface = 'openai'): InferenceRequest {
+  const said = withFirstModel(parseJsonBody(bytes))
+  const checked = checkBody(ChatBody, said)
+  const sent = withoutRouting(said)
   const body = inTools(sent)
-  const common = decodeCommon(checked)
+  const common = decodeCommon(checked, surface)
   const messages = decodeMessages(body)
   const { tools, toolChoice } = decodeToolUse(body)
   if (checked.modalities?.includes('audio')) throw unsupported('modalities', 'asks for audio, which is not supported.')
@@ -36,20 +38,16 @@ export function decodeChat(bytes: Uint8Array, requestId: string): InferenceReque
     responseFormat: responseFormatOf(checked.response_format),
     reasoningEffort: reasoningEffortOf(checked),
     chatTemplateKwargs: checked.chat_template_kwargs ?? undefined,
+    ...(continuesLast(messages, surface) && { continuesLast: true }),
   } as const
   return {
     id: requestId,
     protocol: 'openai-chat',
-    model: common.model,
-    stream: common.stream,
-    includeUsage: common.includeUsage,
+    ...common,
     input,
     sampling: decodeSampling(checked, topLogprobsOf(checked)),
-    n: common.n,
     outputTokensMax: checked.max_completion_tokens ?? checked.max_tokens ?? undefined,
-    serviceTier: common.serviceTier,
-    cacheKey: common.cacheKey,
-    endUserId: common.endUserId,
+    ...(hidesReasoning(checked) && { hidesReasoning: true }),
     body,
     sent: body === sent ? undefined : sent,
     inputTokensBound: chatInputTokensBound(bytes.byteLength, input),
@@ -59,6 +57,21 @@ export function decodeChat(bytes: Uint8Array, requestId: string): InferenceReque
 /** The body as upstreams know it: with function tools in place of custom ones, and of the deprecated functions. */
 function inTools(sent: JsonObject): JsonObject {
   return withTools(withFunctions(sent))
+}
+
+/**
+ * Whether the last message begins the answer: DeepSeek's clients say so with `prefix`, DeepInfra's by ending with the assistant. What calls
+ * tools is over.
+ */
+function continuesLast(messages: readonly ChatMessage[], surface: Surface): boolean {
+  const last = messages.at(-1)
+  if (last?.role !== 'assistant' || (Array.isArray(last.tool_calls) && last.tool_calls.length > 0)) return false
+  return surface === 'deepinfra' || last.prefix === true
+}
+
+/** `reasoning.exclude` and its older form `include_reasoning: false` (OpenRouter). */
+function hidesReasoning({ reasoning, include_reasoning: included }: Checked): boolean {
+  return reasoning?.exclude ?? included === false
 }
 
 function topLogprobsOf({ logprobs, top_logprobs: top }: Checked): number | undefined {

@@ -119,9 +119,15 @@ export const ChatBody = z
       'none, minimal, low, medium, high, xhigh or max; the nearest that the model knows.',
     ),
     reasoning: optional(
-      z.looseObject({ effort: z.string().nullish(), enabled: z.boolean().nullish(), max_tokens: z.int().nullish() }),
+      z.looseObject({
+        effort: z.string().nullish(),
+        enabled: z.boolean().nullish(),
+        max_tokens: z.int().nullish(),
+        exclude: optional(z.boolean(), 'Leaves reasoning out of the answer; it is charged all the same.'),
+      }),
       'OpenRouter’s and DeepInfra’s form of reasoning_effort.',
     ),
+    include_reasoning: optional(z.boolean(), 'False is the older form of reasoning.exclude.'),
     thinking: optional(
       z.looseObject({ type: z.enum(['enabled', 'disabled', 'adaptive']).nullish() }),
       'DeepSeek’s switch for reasoning.',

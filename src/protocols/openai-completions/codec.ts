@@ -18,7 +18,7 @@ export const OPENAI_COMPLETIONS: ProtocolCodec = {
     answer: CompletionAnswer,
     event: CompletionChunk,
   },
-  decode: (body, { requestId }) => decodeCompletion(body, requestId),
+  decode: (body, { requestId, surface }) => decodeCompletion(body, requestId, surface),
   encoder(request, publicModel, createdS) {
     const id = answerId('cmpl', request.id)
     const count = choiceCount(request)

@@ -1,9 +1,10 @@
 import type { z } from '@hono/zod-openapi'
-import type { InferenceRequest } from '../../inference/request.ts'
+import type { InferenceRequest, Surface } from '../../inference/request.ts'
 import { parseJsonBody } from '../../wire/json.ts'
 import { checkBody } from '../check-body.ts'
 import { decodeCommon, decodeSampling } from '../common-request.ts'
 import { invalid, unsupported } from '../fields.ts'
+import { withFirstModel, withoutRouting } from '../routing.ts'
 import { CompletionBody } from './schema.ts'
 
 /** OpenAI's default of `max_tokens` on this wire. */
@@ -16,10 +17,10 @@ const PROMPT_OVERHEAD_TOKENS = 16
 type Checked = z.output<typeof CompletionBody>
 
 /** Reads the body of `POST /v1/completions`. Throws `ApiError` with `param`. */
-export function decodeCompletion(bytes: Uint8Array, requestId: string): InferenceRequest {
-  const body = parseJsonBody(bytes)
-  const checked = checkBody(CompletionBody, body)
-  const common = decodeCommon(checked)
+export function decodeCompletion(bytes: Uint8Array, requestId: string, surface: Surface = 'openai'): InferenceRequest {
+  const said = withFirstModel(parseJsonBody(bytes))
+  const checked = checkBody(CompletionBody, said)
+  const common = decodeCommon(checked, surface)
   const prompts = decodePrompts(checked.prompt)
   if (common.n * prompts.length > CHOICES_MAX) {
     throw invalid('n', `so small that n times the number of prompts is at most ${CHOICES_MAX}`, common.n)
@@ -30,9 +31,7 @@ export function decodeCompletion(bytes: Uint8Array, requestId: string): Inferenc
   return {
     id: requestId,
     protocol: 'openai-completions',
-    model: common.model,
-    stream: common.stream,
-    includeUsage: common.includeUsage,
+    ...common,
     input: {
       kind: 'text',
       prompts,
@@ -40,13 +39,9 @@ export function decodeCompletion(bytes: Uint8Array, requestId: string): Inferenc
       suffix: suffix || undefined,
     },
     sampling: decodeSampling(checked, checked.logprobs ?? undefined),
-    n: common.n,
     // Zero is meant: evaluation harnesses ask for the log probabilities of the prompt alone.
     outputTokensMax: checked.max_tokens ?? OUTPUT_TOKENS_DEFAULT,
-    serviceTier: common.serviceTier,
-    cacheKey: common.cacheKey,
-    endUserId: common.endUserId,
-    body,
+    body: withoutRouting(said),
     inputTokensBound: inputTokensBound(prompts, suffix ?? ''),
   }
 }
