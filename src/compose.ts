@@ -279,7 +279,7 @@ export async function serve(config: Config, hooks: ServeHooks): Promise<RunningS
       keptOf: orgId => ({
         find: async (kind, id) => (await store.kept.find(kind, orgId, id, Date.now()))?.json ?? null,
       }),
-      cacheSaltOf: orgId => `${salt}:${orgId}`,
+      cacheSaltOf: (orgId, scope) => (scope === undefined ? `${salt}:${orgId}` : `${salt}:${orgId}:${scope}`),
       limits: {
         firstByteTimeoutMs: config.server.firstByteTimeoutMs,
         requestDeadlineMs: config.server.requestDeadlineMs,
@@ -440,6 +440,8 @@ function createHttpUpstream(options: Config['upstreams'][number], counter: Token
     queueDepthMax,
     allowPrivate,
     stoppable: canStop,
+    keepsNoPrompts,
+    continuation,
     headersTimeoutMs,
     models,
   } = options
@@ -465,6 +467,9 @@ function createHttpUpstream(options: Config['upstreams'][number], counter: Token
     queueDepthMax,
     allowPrivate,
     stoppable: canStop,
+    keepsNoPrompts,
+    continuation,
+    efforts: new Map(models.flatMap(({ name, efforts }) => (Object.keys(efforts).length > 0 ? [[name, efforts]] : []))),
     headersTimeoutMs,
     bodyTimeoutMs: headersTimeoutMs,
     tokenizers: { counter, files },
@@ -483,6 +488,7 @@ async function offerUpstreamModels(config: Config, store: HeadraceStore, nowMs: 
         upstreamId,
         upstreamModel: model.name,
         ...(cost !== undefined && { cost: documentOfTariff(cost) }),
+        ...(model.quantization !== null && { quantization: model.quantization }),
       }
       const others = stored?.targets.filter(each => each.upstreamId !== upstreamId) ?? []
       const outputTokensMax = Math.min(model.outputTokensMax ?? model.contextTokens, model.contextTokens)

@@ -164,6 +164,8 @@ test('config: an upstream with its defaults, prices exact', () => {
       connectionsMax: 256,
       queueDepthMax: 1024,
       allowPrivate: true,
+      keepsNoPrompts: false,
+      continuation: 'unchanged',
       stoppable: true,
       headersTimeoutMs: 300_000,
       models: [
@@ -176,6 +178,8 @@ test('config: an upstream with its defaults, prices exact', () => {
           contextTokens: 4096,
           outputTokensMax: null,
           tokenizer: null,
+          quantization: null,
+          efforts: {},
           trancheTokens: 8192,
           capabilities: {
             chat: true,

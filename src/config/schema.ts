@@ -72,6 +72,17 @@ const modelId = z
   .regex(/^[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}$/)
   .meta({ allowed: 'a model id: 1 to 128 letters, digits and . _ : / @ + -, the first a letter or digit' })
 
+const modelAlias = z
+  .string()
+  .regex(/^[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}\*?$/)
+  .meta({ allowed: 'a model id, which may end in * for every name that begins so' })
+
+/** A word for how hard to think. */
+const effort = z
+  .string()
+  .regex(/^[a-z]{1,32}$/)
+  .meta({ allowed: '1 to 32 letters a-z' })
+
 const price = (description: string) =>
   z
     .string()
@@ -107,7 +118,15 @@ const priceList = priceSetting(price, priceEach, multiplier)
 const upstreamModel = z.strictObject({
   model: modelId.meta(about('The public id that clients ask for.')),
   name: z.string().min(1).max(256).meta(about("The model's name at the upstream.")),
-  aliases: z.array(modelId).max(32).default([]).meta(about('Other ids that clients may use.')),
+  aliases: z
+    .array(modelAlias)
+    .max(32)
+    .default([])
+    .meta(
+      about('Other ids that clients may use; one that ends in * stands for every id that begins so and is no other.', {
+        sample: '[deepseek-chat, claude-*]',
+      }),
+    ),
   ownedBy: z.string().max(128).default('unknown').meta(about('Who made the model, as shown in the list of models.')),
   license: z.string().max(128).default('unknown').meta(about('Licence of the weights, SPDX where there is one.')),
   contextTokens: z
@@ -125,6 +144,24 @@ const upstreamModel = z.strictObject({
   tokenizer: pathOrNull(
     'Hugging Face tokenizer.json of the model, to count its input where the upstream reports none, and to bound it closely where credit is short; null: from the bytes.',
   ),
+  quantization: z
+    .string()
+    .regex(/^[a-z0-9]{1,16}$/)
+    .nullable()
+    .default(null)
+    .meta(
+      about('Format of the weights there, such as fp8 or int4, for clients that ask for one; null: not known.', {
+        allowed: '1 to 16 of a-z and 0-9, or null',
+      }),
+    ),
+  efforts: z
+    .record(effort, effort)
+    .default({})
+    .meta(
+      about('Words for how hard to think, each with the word that the model there knows for it.', {
+        sample: '{minimal: low, medium: high, xhigh: high, ultra: max}',
+      }),
+    ),
   trancheTokens: count(8_192, 1, 1_048_576, 'Output covered by the first hold, and by each extension.', 'tokens'),
   capabilities: z
     .strictObject({
@@ -192,6 +229,18 @@ const upstream = z.strictObject({
     false,
     'Allow an address inside this machine or network (loopback, 10/8, 192.168/16 and their like). Needed for a vLLM next door; off, so that a wrong or rebound name cannot reach inside.',
   ),
+  keepsNoPrompts: flag(
+    false,
+    'You know that it keeps nothing of what it is sent once it has answered. Requests that ask for that go nowhere else.',
+  ),
+  continuation: z
+    .enum(['unchanged', 'prefix', 'flags'])
+    .default('unchanged')
+    .meta(
+      about(
+        'How it is told to go on with a last message of the assistant: unchanged, as the client said it; prefix, by prefix: true on the message (DeepSeek); flags, by add_generation_prompt and continue_final_message (vLLM, SGLang).',
+      ),
+    ),
   stoppable: flag(
     true,
     'Closing the connection stops its work, as vLLM and SGLang do. If not, every request has its whole output held.',

@@ -15,6 +15,14 @@ const ModelId = z
   .string()
   .max(200, 'can have at most 200 characters')
   .regex(/^[\w.:@+-]+(\/[\w.:@+-]+)*$/, 'can have letters, digits and . _ : @ + - and / between parts')
+const AliasId = z
+  .string()
+  .max(200, 'can have at most 200 characters')
+  .regex(
+    /^[\w.:@+-]+(\/[\w.:@+-]+)*\/?\*?$/,
+    'can have letters, digits and . _ : @ + -, / between parts and * at its end',
+  )
+  .openapi({ description: 'With a * at its end it stands for every name that begins so and is no other.' })
 const ModelParams = z.object({
   model: ModelId.openapi({
     description: 'The id; a / in it is written %2F.',
@@ -38,6 +46,11 @@ const Target = z.strictObject({
   upstream: z.string().min(1, 'cannot be empty').openapi({ description: 'Id of the upstream.' }),
   upstream_model: z.string().min(1, 'cannot be empty').openapi({ description: 'Name of the model there.' }),
   cost: CostBody.optional().openapi({ description: 'What the upstream takes for the model.' }),
+  quantization: z
+    .string()
+    .regex(/^[a-z0-9]{1,16}$/, 'can have 1 to 16 of a-z and 0-9')
+    .optional()
+    .openapi({ description: 'Format of the weights there, such as fp8.' }),
 })
 
 /** A model, as answered. */
@@ -67,7 +80,7 @@ export const ModelPut = z
       .max(200, 'can have at most 200 characters')
       .optional()
       .openapi({ description: 'Defaults to the id.' }),
-    aliases: z.array(ModelId).max(100, 'can have at most 100 entries').default([]),
+    aliases: z.array(AliasId).max(100, 'can have at most 100 entries').default([]),
     owned_by: z.string().min(1, 'cannot be empty').default('headrace'),
     license: z
       .string()
@@ -174,10 +187,11 @@ function modelFields(id: string, body: z.output<typeof ModelPut>): Omit<StoredMo
     outputTokensMax,
     trancheTokens,
     capabilities: { ...capabilities, jsonSchema } satisfies ModelCapabilities,
-    targets: body.targets.map(({ upstream, upstream_model, cost }, index) => ({
+    targets: body.targets.map(({ upstream, upstream_model, cost, quantization }, index) => ({
       upstreamId: upstream,
       upstreamModel: upstream_model,
       ...(cost !== undefined && { cost: documentOfTariff(tariffIn(cost, ['targets', index, 'cost'])) }),
+      ...(quantization !== undefined && { quantization }),
     })),
   }
 }
@@ -206,10 +220,11 @@ function modelBody(model: Model, nowMs: number): z.infer<typeof ModelBody> {
     output_tokens_max: model.outputTokensMax,
     tranche_tokens: model.trancheTokens,
     capabilities: { ...capabilities, json_schema: jsonSchema },
-    targets: model.targets.map(({ upstreamId, upstreamModel, cost }) => ({
+    targets: model.targets.map(({ upstreamId, upstreamModel, cost, quantization }) => ({
       upstream: upstreamId,
       upstream_model: upstreamModel,
       ...(cost !== undefined && { cost: costBody(cost) }),
+      ...(quantization !== undefined && { quantization }),
     })),
     price: price === undefined ? null : priceBody(price),
   }

@@ -78,6 +78,20 @@ test('a model is found by id and alias, and listed once', () => {
   assert.deepEqual(snapshot.models.get('n')?.prices, [])
 })
 
+test('an alias that ends in a star is a prefix, the longest first', () => {
+  const { modelPrefixes } = buildSnapshot(state({ models: [model('m', 'a-*', 'b'), model('n', 'a-bc-*')] }), 1)
+  assert.deepEqual(
+    modelPrefixes?.map(each => [each.prefix, each.model.id]),
+    [
+      ['a-bc-', 'n'],
+      ['a-', 'm'],
+    ],
+  )
+  assert.equal(buildSnapshot(state({ models: [model('m', 'x')] }), 1).modelPrefixes, undefined)
+})
+
+check('a prefix had twice', { models: [model('m', 'x-*'), model('n', 'x-*')] }, /"x-\*" is an alias of the model "m"/)
+
 test('keys are found by hash, revoked ones too', () => {
   const revoked = { ...key('k', 'a'), revokedMs: 9 }
   const snapshot = buildSnapshot(state({ orgs: [org('a')], keys: [revoked] }), 1)

@@ -58,9 +58,15 @@ export function buildSnapshot(state: SnapshotState, version: number): Snapshot {
       models.set(name, model)
     }
   }
+  const modelPrefixes = [...models]
+    .flatMap(([name, model]) => (name.endsWith('*') ? [{ prefix: name.slice(0, -1), model }] : []))
+    .sort((a, b) => b.prefix.length - a.prefix.length)
   const projects = new Map(state.projects.map(project => [project.id, project]))
   const limits = new Map(state.limits.map(limit => [limit.id, limit]))
-  return { version, orgs, keysByHash, keys, models, projects, limits, limitsByKey: limitsByKey(state) }
+  return {
+    ...{ version, orgs, keysByHash, keys, models, projects, limits, limitsByKey: limitsByKey(state) },
+    ...(modelPrefixes.length > 0 && { modelPrefixes }),
+  }
 }
 
 /** Which limits the requests of each key can come under; models and end users are only known with the request. */

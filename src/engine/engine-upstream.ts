@@ -113,6 +113,8 @@ export function createEngineUpstream(options: EngineOptions): EngineUpstream {
     kind: 'engine',
     stoppable: true,
     queuesOwnWork: true,
+    // Prompt states are those of the org, in a folder that is wiped when the server stops.
+    keepsNoPrompts: true,
     run,
     async countInput(request, upstreamModel) {
       return (await pool.model(upstreamModel)).count(request.input)

@@ -1,5 +1,6 @@
 import type { ChatMessage, GenerationInput, JsonObject, ToolDeclaration } from '../inference/request.ts'
 import type { Binding, FormattedChat, NativeOptions } from './binding.ts'
+import { type BegunAnswer, begunBy, continued, endsInside } from './continuation.ts'
 import { RequestFault } from './fault.ts'
 import { type GenericTools, genericTools } from './generic-tools.ts'
 import { grammarFault } from './grammar-check.ts'
@@ -109,8 +110,19 @@ async function prepareChat(
   const forced = calls && input.toolChoice !== 'auto'
   const parallel = input.parallelToolCalls ?? true
   let messages = input.messages.map(nativeMessage)
+  let begun: BegunAnswer | undefined
+  if (input.continuesLast === true) {
+    if (calls || schema !== undefined) {
+      throw new RequestFault(
+        'bad_request',
+        'An answer that was begun cannot go on with tools or response_format; leave them out, or end with a user message.',
+      )
+    }
+    begun = begunBy(input.messages.at(-1) as ChatMessage, messages.pop()?.content)
+  }
+  const effort = begun?.reasoning === '' ? 'none' : input.reasoningEffort
   const params: NativeOptions = {
-    ...thinkingParams(input.reasoningEffort, input.chatTemplateKwargs),
+    ...thinkingParams(effort, input.chatTemplateKwargs),
     reasoning_format: 'auto',
   }
 
@@ -122,7 +134,7 @@ async function prepareChat(
     } else {
       messages = generic.introduce(messages)
     }
-    if (!calls) return finish(binding, format(binding, messages, params), undefined)
+    if (!calls) return finish(binding, format(binding, messages, params), undefined, begun)
     const responseFormat = { type: 'json_schema', json_schema: { schema: generic.schema } }
     // A schema that makes no grammar must fail here: in the queue it would end the process.
     format(binding, messages, { response_format: responseFormat })
@@ -154,11 +166,17 @@ async function prepareChat(
       stops: formatted.additional_stops ?? [],
     }
   }
-  return finish(binding, formatted, schema)
+  return finish(binding, formatted, schema, begun)
 }
 
 /** A chat whose answer is text, perhaps after thinking, perhaps bound to a schema. */
-async function finish(binding: Binding, formatted: FormattedChat, schema: JsonObject | undefined): Promise<Prepared> {
+async function finish(
+  binding: Binding,
+  fresh: FormattedChat,
+  schema: JsonObject | undefined,
+  begun: BegunAnswer | undefined,
+): Promise<Prepared> {
+  const formatted = begun === undefined ? fresh : continued(fresh, begun)
   const { thinking_start_tag: startTag, thinking_end_tag: endTag } = formatted
   const shape: AnswerShape =
     startTag !== undefined && endTag !== undefined && schema === undefined
@@ -171,12 +189,6 @@ async function finish(binding: Binding, formatted: FormattedChat, schema: JsonOb
     guided: schema !== undefined,
     stops: formatted.additional_stops ?? [],
   }
-}
-
-/** Whether the prompt ends in a thinking block that it opened. */
-function endsInside(prompt: string, startTag: string, endTag: string): boolean {
-  const tail = prompt.trimEnd()
-  return tail.endsWith(startTag.trim()) && !tail.endsWith(endTag.trim())
 }
 
 async function toPrompt(binding: Binding, text: string): Promise<PreparedPrompt> {

@@ -4,6 +4,8 @@ import type { AttemptEnd, InferenceEvent, UpstreamFailure } from '../inference/e
 import type { JsonObject } from '../inference/request.ts'
 import type { Attempt, AttemptHandle, AttemptSink, Upstream, UpstreamLoad } from '../inference/upstream.ts'
 import { outsideLookup, refuseInsideLiteral } from '../std/egress.ts'
+import { type Continuation, continueLast } from './dialects/openai/continuation.ts'
+import { translateEffort } from './dialects/openai/effort.ts'
 import { failureOfStatus } from './dialects/openai/failure.ts'
 import { OpenAiStreamDecoder } from './dialects/openai/stream-decoder.ts'
 import { countInputLower, countInputUpper } from './tokenizer/count-input.ts'
@@ -20,6 +22,11 @@ export interface HttpUpstreamOptions {
   /** Inside addresses are refused, names that resolve to one included, unless this is on. */
   readonly allowPrivate: boolean
   readonly stoppable: boolean
+  readonly keepsNoPrompts?: boolean
+  /** How it is told to go on with a last message of the assistant; absent: as the client said it. */
+  readonly continuation?: Continuation
+  /** Words for how hard to think, by the model's name there: what clients say and what that model knows. */
+  readonly efforts?: ReadonlyMap<string, Readonly<Record<string, string>>>
   readonly headersTimeoutMs: number
   /** Longest silence in the middle of an answer. */
   readonly bodyTimeoutMs: number
@@ -39,6 +46,7 @@ export class HttpUpstream implements Upstream {
   readonly id: string
   readonly kind = 'http'
   readonly stoppable: boolean
+  readonly keepsNoPrompts: boolean
   readonly countInput?: Upstream['countInput']
   readonly countInputLower?: Upstream['countInputLower']
   readonly #options: HttpUpstreamOptions
@@ -54,6 +62,7 @@ export class HttpUpstream implements Upstream {
     if (!options.allowPrivate) refuseInsideLiteral(url.hostname)
     this.id = options.id
     this.stoppable = options.stoppable
+    this.keepsNoPrompts = options.keepsNoPrompts ?? false
     this.#options = options
     this.#basePath = url.pathname.replace(/\/+$/, '')
     this.#pool = new Pool(url.origin, {
@@ -101,7 +110,7 @@ export class HttpUpstream implements Upstream {
         method: 'POST',
         path: this.#basePath + PATHS[attempt.request.input.kind],
         headers: this.#headers,
-        body: JSON.stringify(upstreamBody(attempt)),
+        body: JSON.stringify(upstreamBody(attempt, this.#options)),
       },
       running,
     )
@@ -123,7 +132,7 @@ export class HttpUpstream implements Upstream {
 }
 
 // The client's own body, so that fields we do not know reach the upstream, with what admission and metering need.
-function upstreamBody(attempt: Attempt): JsonObject {
+function upstreamBody(attempt: Attempt, { continuation, efforts }: HttpUpstreamOptions): JsonObject {
   const { request } = attempt
   const body: JsonObject = {
     ...request.body,
@@ -139,6 +148,9 @@ function upstreamBody(attempt: Attempt): JsonObject {
       else body[name] = limit
     }
   }
+  if (request.input.kind === 'chat' && request.input.continuesLast === true) continueLast(body, continuation)
+  const known = efforts?.get(attempt.upstreamModel)
+  if (known !== undefined) translateEffort(body, known)
   return body
 }
 

@@ -291,3 +291,30 @@ test('calls that the model chooses to make arrive whole, in the form of its temp
     )
   }
 })
+
+test('an answer that was begun goes on where it ends, and is not repeated', async () => {
+  const asked = words(12, 3)
+  const messages = [
+    { role: 'user', content: asked },
+    { role: 'assistant', content: words(6), prefix: true },
+  ] as const
+  const input = chat(asked, { messages, continuesLast: true })
+  const answers = [await run(llama, { input, outputTokensMax: 8 }), await run(llama, { input, outputTokensMax: 8 })]
+  assert.deepEqual(
+    answers.map(answer => answer.end.kind),
+    ['completed', 'completed'],
+  )
+  assert.equal(answers[0]?.texts[0], answers[1]?.texts[0])
+  const counted = (of: ReturnType<typeof chat>) => llama.countInput(request({ input: of }), 'm')
+  const [begun, bare, ended] = await Promise.all([
+    counted(input),
+    counted(chat(asked)),
+    counted(chat(asked, { messages })),
+  ])
+  assert.equal(answers[0]?.usage?.inputTokens, begun)
+  // More than the chat alone, and less than with an end mark and a second header.
+  assert.ok(bare < begun && begun < ended, `${bare}, ${begun}, ${ended}`)
+  const withTools = chat(asked, { messages, continuesLast: true, tools: [LIGHT] })
+  const { end } = await run(llama, { input: withTools, outputTokensMax: 8 })
+  assert.equal(end.kind === 'failed' && end.failure.reason, 'bad_request')
+})
