@@ -19,10 +19,10 @@ import type { KeptDocument } from '../ledger/kept-document.ts'
 import type { Notifier } from '../ledger/notifier.ts'
 import type { StoredAnswer } from '../ledger/stored-answer.ts'
 import { chargedTier } from '../pricing/ceiling.ts'
-import type { DecodeContext, KeptOwner, KeptReader, ProtocolCodec } from '../protocols/protocol.ts'
+import type { AnswerTotals, DecodeContext, KeptOwner, KeptReader, ProtocolCodec } from '../protocols/protocol.ts'
 import { requestIdHeaders } from '../protocols/surface.ts'
 import { type Placement, place } from '../router/place.ts'
-import { type Charge, charge, upstreamCost } from '../settlement/charge.ts'
+import { charge, inputPart, upstreamCost } from '../settlement/charge.ts'
 import { finalUsage, inputTokensLower } from '../settlement/final-usage.ts'
 import type { Clock } from '../std/clock.ts'
 import { type LiveMember, LiveSet } from '../std/live-set.ts'
@@ -409,7 +409,9 @@ export class Pipeline {
       admittedMs,
       tier: servedTier ?? askedTier,
     })
-    const whole = isWhole(ending) ? wholeAnswer(run, ending, usage, owed, tier, client, headers, clock.nowMs()) : null
+    const inputChargeNanodollars = () => inputPart(owed.chargeNanodollars, price, usage, admittedMs, tier)
+    const totals = { usage, chargeNanodollars: owed.chargeNanodollars, inputChargeNanodollars }
+    const whole = isWhole(ending) ? wholeAnswer(run, ending, totals, tier, client, headers, clock.nowMs()) : null
     const settlement: Settlement = {
       requestId: request.id,
       orgId: caller.org.id,
@@ -500,8 +502,7 @@ function isWhole(ending: Ending): boolean {
 function wholeAnswer(
   run: Run,
   ending: Ending,
-  usage: Usage,
-  owed: Charge,
+  totals: AnswerTotals,
   tier: ServiceTier,
   client: ClientPort,
   headers: OutgoingHttpHeaders,
@@ -512,8 +513,7 @@ function wholeAnswer(
   // Of a stream the length is known but for its last frame, in which the client has to be told.
   const streamTooLong = request.stream && once !== null && !once.fits(lengthOf(tail))
   const end = relay.encoder.complete({
-    usage,
-    chargeNanodollars: owed.chargeNanodollars,
+    ...totals,
     serviceTier: request.serviceTier === undefined ? undefined : tier,
     usageExtra: relay.usageExtra,
     notice: noticeOf(ending === 'exhausted', streamTooLong),
@@ -525,7 +525,7 @@ function wholeAnswer(
   headers['x-headrace-ending'] = ending
   if (tooLong) headers['x-headrace-idempotency'] = 'not stored'
   if (!request.stream) {
-    headers['x-headrace-cost'] = nanodollarsToDecimal(owed.chargeNanodollars)
+    headers['x-headrace-cost'] = nanodollarsToDecimal(totals.chargeNanodollars)
     headers['content-length'] = last.length
   }
   const head = request.stream ? { ...STREAM_HEADERS, ...headers } : { ...BUFFERED_HEADERS, ...headers }

@@ -194,7 +194,7 @@ export class Relay implements AttemptSink {
         return
       case 'finish':
         this.prefillBegan = true
-        if (this.#stop === null) this.#finishOrSend(this.encoder.finish(event.choice, event.reason), 1)
+        if (this.#stop === null) this.#finishOrSend(this.encoder.finish(event.choice, event.reason, event.native), 1)
         return
       case 'usage':
         this.usage = event.usage

@@ -48,6 +48,8 @@ export type InferenceEvent =
       readonly refusal?: string
       readonly toolCalls?: readonly ToolCallDelta[]
       readonly logprobs?: readonly TokenLogprob[]
+      /** Of the tokens of reasoning, where an upstream tells them apart. */
+      readonly reasoningLogprobs?: readonly TokenLogprob[]
       /** Output tokens in this delta: exact from an engine of ours, else our count. */
       readonly tokens: number
       /** Fields of the upstream's delta that we do not know; they are passed on. */
@@ -76,7 +78,13 @@ export type InferenceEvent =
       readonly index: number
       readonly score: number
     }
-  | { readonly type: 'finish'; readonly choice: number; readonly reason: FinishReason }
+  | {
+      readonly type: 'finish'
+      readonly choice: number
+      readonly reason: FinishReason
+      /** The upstream's own word for it, where that is another. */
+      readonly native?: string
+    }
   | {
       /** Usage so far; the last one counts. */
       readonly type: 'usage'

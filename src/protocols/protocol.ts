@@ -11,6 +11,8 @@ export interface AnswerTotals {
   readonly usage: Usage
   /** What the client pays; goes on the wire as `usage.estimated_cost`, exact. */
   readonly chargeNanodollars: bigint
+  /** The part of it that is for the input and for the request itself; the rest is for output. */
+  readonly inputChargeNanodollars?: () => bigint
   /** The tier that is charged; goes on the wire as `service_tier`. Undefined when the request named none. */
   readonly serviceTier?: ServiceTier
   /** Fields of the upstream's usage object that we do not know (`usage` event). */
@@ -38,7 +40,8 @@ export interface AnswerEncoder {
   score?(event: EventOf<'score'>): void
   /** The frames of a passthrough attempt, unchanged. */
   frame(event: EventOf<'frame'>): Uint8Array
-  finish(choice: number, reason: FinishReason): Uint8Array
+  /** `native`: the upstream's own word for the reason, where that is another. */
+  finish(choice: number, reason: FinishReason, native?: string): Uint8Array
   /** Ends every choice that has not finished. */
   finishOpen(reason: FinishReason): Uint8Array
   /** What follows the last finish: the usage frame and the end mark of a stream, or the whole body. */

@@ -3,6 +3,7 @@ import type { FinishReason } from '../inference/event.ts'
 import { assert } from '../std/assert.ts'
 import { SseParser } from '../wire/sse-parser.ts'
 import { SSE_DONE, sseFrame } from '../wire/sse-writer.ts'
+import type { AnswerForm } from './answer-form.ts'
 import { Choices } from './choices.ts'
 import { type AnswerEncoder, type AnswerTotals, type EventOf, NO_BYTES } from './protocol.ts'
 import { serviceTierJson, usageJson } from './usage-json.ts'
@@ -13,6 +14,7 @@ export interface StreamHead {
   readonly object: 'chat.completion.chunk' | 'text_completion'
   readonly createdS: number
   readonly model: string
+  readonly form: AnswerForm
 }
 
 /**
@@ -53,8 +55,8 @@ export abstract class StreamEncoder implements AnswerEncoder {
 
   abstract delta(event: EventOf<'delta'>): Uint8Array
 
-  finish(choice: number, reason: FinishReason): Uint8Array {
-    return this.choices.finish(choice) ? Buffer.from(this.finishText(choice, reason)) : NO_BYTES
+  finish(choice: number, reason: FinishReason, native?: string): Uint8Array {
+    return this.choices.finish(choice) ? Buffer.from(this.finishText(choice, reason, native)) : NO_BYTES
   }
 
   finishOpen(reason: FinishReason): Uint8Array {
@@ -69,22 +71,34 @@ export abstract class StreamEncoder implements AnswerEncoder {
   complete(totals: AnswerTotals): Uint8Array {
     if (!this.#includeUsage) return SSE_DONE
     // `choices` has to be there, empty: AI SDK's schema of a chunk demands it.
-    return Buffer.from(`${this.prefix()}],"usage":${usageJson(totals)}${serviceTierJson(totals)}}\n\ndata: [DONE]\n\n`)
+    return Buffer.from(
+      `${this.prefix()}],"usage":${usageJson(totals, this.form)}${serviceTierJson(totals)}}\n\ndata: [DONE]\n\n`,
+    )
   }
 
   /** The stream ends after this frame without the end mark; clients then raise an error instead of taking a short answer for whole. */
   error(error: ApiError): Uint8Array {
-    return sseFrame(JSON.stringify(error.toOpenAi()))
+    const own = this.form.error?.(error)
+    if (own === undefined) return sseFrame(JSON.stringify(error.toOpenAi()))
+    const broken = this.choices.open().map(choice => this.brokenText(choice))
+    return Buffer.from(`${this.prefix()}${broken.join(',')}],"error":${JSON.stringify(own)}}\n\n`)
+  }
+
+  protected get form(): AnswerForm {
+    return this.#head.form
   }
 
   /** The frames that end a choice, as text. */
-  protected abstract finishText(choice: number, reason: FinishReason): string
+  protected abstract finishText(choice: number, reason: FinishReason, native?: string): string
+
+  /** A choice that an error ends, as JSON text. */
+  protected abstract brokenText(choice: number): string
 
   /** `data: {` up to and with the bracket that opens `choices`. */
   protected prefix(): string {
     if (this.#prefix === '') {
-      const { id, object, createdS, model } = this.#head
-      this.#prefix = `data: {"id":${JSON.stringify(id)},"object":"${object}","created":${createdS},"model":${JSON.stringify(model)},"choices":[`
+      const { id, object, createdS, model, form } = this.#head
+      this.#prefix = `data: {"id":${JSON.stringify(id)},"object":"${object}","created":${createdS},"model":${JSON.stringify(model)}${form.head},"choices":[`
     }
     return this.#prefix
   }

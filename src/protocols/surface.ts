@@ -1,5 +1,6 @@
 import type { ApiError } from '../errors.ts'
 import type { Protocol, Surface } from '../inference/request.ts'
+import { openRouterError } from './openrouter-error.ts'
 
 /** A path that answers inference requests. */
 export interface GenerateRoute {
@@ -85,13 +86,7 @@ export function errorBody(surface: Surface, error: ApiError, requestId: string):
       // AI SDK reads `detail.error`, the native client `error`.
       return { detail: { error: error.message }, error: error.message, code: error.code }
     case 'openrouter':
-      return {
-        error: {
-          code: error.status,
-          message: error.message,
-          metadata: { error_type: error.code, ...(error.param !== null && { param: error.param }) },
-        },
-      }
+      return { error: openRouterError(error) }
   }
 }
 

@@ -54,6 +54,18 @@ function isOwed(outcome: Outcome): boolean {
   }
 }
 
+/** The part of a charge that is for the input and the request itself, for show: at most all of it, and the rest is for output. */
+export function inputPart(
+  chargeNanodollars: bigint,
+  price: Price,
+  usage: Usage,
+  admittedMs: number,
+  tier: ServiceTier,
+): bigint {
+  const part = chargeOf(price, { ...usage, outputTokens: 0, reasoningTokens: 0 }, admittedMs, tier)
+  return part < chargeNanodollars ? part : chargeNanodollars
+}
+
 /**
  * What the upstream takes for what it did, nanodollars: as it said itself, else worked out from its cost list; null when neither is
  * known. Unlike the charge it counts all that was done, whether a customer pays for it or not.

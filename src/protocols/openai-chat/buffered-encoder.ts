@@ -4,10 +4,11 @@ import type { JsonObject } from '../../inference/request.ts'
 import { AssertionFailure } from '../../std/assert.ts'
 import { Choices } from '../choices.ts'
 import { type AnswerEncoder, type AnswerTotals, type EventOf, NO_BYTES } from '../protocol.ts'
+import { joinedDetails, withoutReasoning } from '../reasoning-details.ts'
 import type { StreamHead } from '../stream-encoder.ts'
 import { serviceTierJson, usageJson } from '../usage-json.ts'
 import { type CallStyle, customInput } from './custom-tools.ts'
-import { chatLogprobsJson } from './logprobs.ts'
+import { chatLogprobsField } from './logprobs.ts'
 import { callIdPrefix } from './stream-encoder.ts'
 
 /** What stays the same in the answer, whoever writes it. */
@@ -20,9 +21,11 @@ interface Message {
   refusal: string | null
   readonly toolCalls: Map<number, { id: string; name: string; arguments: string }>
   readonly logprobs: TokenLogprob[]
+  readonly reasoningLogprobs: TokenLogprob[]
   hasLogprobs: boolean
   readonly extra: Map<string, unknown>
   finish: FinishReason | null
+  native: string | undefined
 }
 
 /** A chat answer in one JSON body (`chat.completion`), gathered from deltas. */
@@ -31,9 +34,9 @@ export class ChatBufferedEncoder implements AnswerEncoder {
   readonly #head: BufferedHead
   readonly #choices: Choices
   readonly #messages: Message[]
-  readonly #style: CallStyle
+  readonly #style: CallStyle & { readonly hidesReasoning?: boolean }
 
-  constructor(head: BufferedHead, choiceCount: number, style: CallStyle) {
+  constructor(head: BufferedHead, choiceCount: number, style: CallStyle & { readonly hidesReasoning?: boolean }) {
     this.#head = head
     this.#choices = new Choices(choiceCount)
     this.#messages = Array.from({ length: choiceCount }, emptyMessage)
@@ -46,7 +49,8 @@ export class ChatBufferedEncoder implements AnswerEncoder {
 
   started(): void {}
 
-  delta(event: EventOf<'delta'>): Uint8Array {
+  delta(whole: EventOf<'delta'>): Uint8Array {
+    const event = this.#style.hidesReasoning === true ? withoutReasoning(whole) : whole
     const message = this.#message(event.choice)
     if (event.content !== undefined) {
       message.content += event.content
@@ -59,6 +63,7 @@ export class ChatBufferedEncoder implements AnswerEncoder {
       message.hasLogprobs = true
       message.logprobs.push(...event.logprobs)
     }
+    if (event.reasoningLogprobs !== undefined) message.reasoningLogprobs.push(...event.reasoningLogprobs)
     if (event.extra !== undefined) addExtra(message, event.extra)
     return NO_BYTES
   }
@@ -67,8 +72,8 @@ export class ChatBufferedEncoder implements AnswerEncoder {
     throw new AssertionFailure('a buffered answer cannot pass frames')
   }
 
-  finish(choice: number, reason: FinishReason): Uint8Array {
-    if (this.#choices.finish(choice)) this.#message(choice).finish = reason
+  finish(choice: number, reason: FinishReason, native?: string): Uint8Array {
+    if (this.#choices.finish(choice)) Object.assign(this.#message(choice), { finish: reason, native })
     return NO_BYTES
   }
 
@@ -78,15 +83,16 @@ export class ChatBufferedEncoder implements AnswerEncoder {
   }
 
   complete(totals: AnswerTotals): Uint8Array {
-    const { id, createdS, model } = this.#head
+    const { id, createdS, model, form } = this.#head
     const choices = this.#messages.map((message, index) => this.#choiceJson(message, index)).join(',')
     return Buffer.from(
-      `{"id":${JSON.stringify(id)},"object":"chat.completion","created":${createdS},"model":${JSON.stringify(model)},"choices":[${choices}],"usage":${usageJson(totals)}${serviceTierJson(totals)}}`,
+      `{"id":${JSON.stringify(id)},"object":"chat.completion","created":${createdS},"model":${JSON.stringify(model)}${form.head}${form.body},"choices":[${choices}],"usage":${usageJson(totals, form)}${serviceTierJson(totals)}}`,
     )
   }
 
   error(error: ApiError): Uint8Array {
-    return Buffer.from(JSON.stringify(error.toOpenAi()))
+    const own = this.#head.form.error?.(error)
+    return Buffer.from(JSON.stringify(own === undefined ? error.toOpenAi() : { error: own }))
   }
 
   #message(choice: number): Message {
@@ -96,7 +102,8 @@ export class ChatBufferedEncoder implements AnswerEncoder {
   }
 
   #choiceJson(message: Message, index: number): string {
-    const { extra, toolCalls, reasoning, logprobs } = message
+    const { extra, toolCalls, reasoning, logprobs, reasoningLogprobs } = message
+    const { form } = this.#head
     const body: JsonObject = {
       role: 'assistant',
       // Null beside tool calls, as OpenAI sends it; an answer without anything is the empty string.
@@ -108,10 +115,20 @@ export class ChatBufferedEncoder implements AnswerEncoder {
       body.reasoning = reasoning
     }
     if (toolCalls.size > 0) this.#putToolCalls(body, message, index)
-    for (const [key, value] of extra) if (!(key in body)) body[key] = value
-    const logprobsJson = message.hasLogprobs ? `{"content":[${chatLogprobsJson(logprobs)}],"refusal":null}` : 'null'
+    for (const [key, value] of extra) {
+      if (key === 'reasoning_details' && Array.isArray(value)) body[key] = joinedDetails(value)
+      else if (!(key in body)) body[key] = value
+    }
+    const logprobsJson = chatLogprobsField(
+      message.hasLogprobs ? logprobs : undefined,
+      reasoningLogprobs.length > 0 ? reasoningLogprobs : undefined,
+    )
+    // Joined as text: what a form adds is text.
+    const details = reasoning === '' || extra.has('reasoning_details') ? '' : form.reasoning(reasoning)
+    const messageJson = `${JSON.stringify(body).slice(0, -1)}${details}}`
     const reason = message.finish === 'tool_calls' && this.#style.asFunctionCall ? 'function_call' : message.finish
-    return `{"index":${index},"message":${JSON.stringify(body)},"logprobs":${logprobsJson},"finish_reason":${JSON.stringify(reason)}}`
+    const ended = message.finish === null ? '' : form.finish(message.finish, message.native)
+    return `{"index":${index},"message":${messageJson},"logprobs":${logprobsJson},"finish_reason":${JSON.stringify(reason)}${ended}}`
   }
 
   #putToolCalls(body: JsonObject, message: Message, index: number): void {
@@ -138,9 +155,11 @@ function emptyMessage(): Message {
     refusal: null,
     toolCalls: new Map(),
     logprobs: [],
+    reasoningLogprobs: [],
     hasLogprobs: false,
     extra: new Map(),
     finish: null,
+    native: undefined,
   }
 }
 

@@ -1,3 +1,4 @@
+import { formOf } from '../answer-form.ts'
 import { answerId } from '../answer-id.ts'
 import { choiceCount, type ProtocolCodec } from '../protocol.ts'
 import { ChatAnswer, ChatChunk } from './answer-schema.ts'
@@ -11,7 +12,7 @@ import { ChatStreamEncoder } from './stream-encoder.ts'
 /** OpenAI's chat completions. */
 export const OPENAI_CHAT: ProtocolCodec = {
   protocol: 'openai-chat',
-  passesFrames: true,
+  passesFrames: ({ surface, hidesReasoning }) => surface !== 'openrouter' && hidesReasoning !== true,
   description: {
     summary: 'Answer a chat',
     tag: 'Chat',
@@ -21,13 +22,18 @@ export const OPENAI_CHAT: ProtocolCodec = {
     event: ChatChunk,
   },
   decode: (body, { requestId, surface }) => decodeChat(body, requestId, surface),
-  encoder(request, publicModel, createdS) {
+  encoder(request, publicModel, createdS, upstreamId) {
     const id = answerId('chatcmpl', request.id)
     const sent = request.sent ?? request.body
-    const style = { asFunctionCall: asksForFunctions(sent), customTools: customToolNames(sent) }
+    const style = {
+      asFunctionCall: asksForFunctions(sent),
+      customTools: customToolNames(sent),
+      hidesReasoning: request.hidesReasoning,
+    }
+    const common = { id, createdS, model: publicModel, form: formOf(request, upstreamId) }
     const count = choiceCount(request)
-    if (!request.stream) return new ChatBufferedEncoder({ id, createdS, model: publicModel }, count, style)
-    const head = { id, object: 'chat.completion.chunk', createdS, model: publicModel } as const
+    if (!request.stream) return new ChatBufferedEncoder(common, count, style)
+    const head = { ...common, object: 'chat.completion.chunk' } as const
     return new ChatStreamEncoder(head, count, request.includeUsage, style)
   },
 }

@@ -1,8 +1,9 @@
 import type { FinishReason, ToolCallDelta } from '../../inference/event.ts'
 import { type EventOf, NO_BYTES } from '../protocol.ts'
+import { withoutReasoning } from '../reasoning-details.ts'
 import { StreamEncoder, type StreamHead } from '../stream-encoder.ts'
 import { type CallStyle, CustomCalls } from './custom-tools.ts'
-import { chatLogprobsJson } from './logprobs.ts'
+import { chatLogprobsField } from './logprobs.ts'
 
 /** A streamed chat answer: a role chunk opens each choice, deltas follow, a chunk with the finish reason ends it. */
 export class ChatStreamEncoder extends StreamEncoder {
@@ -13,38 +14,52 @@ export class ChatStreamEncoder extends StreamEncoder {
   readonly #custom: CustomCalls
   readonly #callIdPrefix: string
 
-  constructor(head: StreamHead, choiceCount: number, includeUsage: boolean, style: CallStyle) {
+  readonly #hidesReasoning: boolean
+
+  constructor(
+    head: StreamHead,
+    choiceCount: number,
+    includeUsage: boolean,
+    style: CallStyle & { readonly hidesReasoning?: boolean },
+  ) {
     super(head, choiceCount, includeUsage)
+    this.#hidesReasoning = style.hidesReasoning === true
     this.#asFunctionCall = style.asFunctionCall
     this.#custom = new CustomCalls(style.customTools)
     this.#callIdPrefix = callIdPrefix(head.id)
   }
 
-  delta(event: EventOf<'delta'>): Uint8Array {
-    const { choice, logprobs } = event
+  delta(whole: EventOf<'delta'>): Uint8Array {
+    const event = this.#hidesReasoning ? withoutReasoning(whole) : whole
+    const { choice, logprobs, reasoningLogprobs } = event
     let fields = ''
     if (event.content !== undefined) fields = `,"content":${JSON.stringify(event.content)}`
     if (event.reasoning !== undefined) {
       // Under both names: half of the clients read only the one, half only the other.
       const reasoning = JSON.stringify(event.reasoning)
       fields += `,"reasoning_content":${reasoning},"reasoning":${reasoning}`
+      if (event.extra?.reasoning_details === undefined) fields += this.form.reasoning(event.reasoning)
     }
     if (event.refusal !== undefined) fields += `,"refusal":${JSON.stringify(event.refusal)}`
     const calls = event.toolCalls === undefined ? undefined : this.#custom.take(choice, event.toolCalls)
     if (calls !== undefined && calls.length > 0) fields += this.#toolCallFields(choice, calls)
     for (const key in event.extra) fields += `,${JSON.stringify(key)}:${JSON.stringify(event.extra[key] ?? null)}`
     // Tokens without text: a cut character, or a marker that the template hides.
-    if (fields === '' && logprobs === undefined) return NO_BYTES
-    const logprobsJson = logprobs === undefined ? 'null' : `{"content":[${chatLogprobsJson(logprobs)}],"refusal":null}`
+    if (fields === '' && logprobs === undefined && reasoningLogprobs === undefined) return NO_BYTES
+    const logprobsJson = chatLogprobsField(logprobs, reasoningLogprobs)
     return Buffer.from(
       `${this.#opening(choice)}${this.prefix()}{"index":${choice},"delta":{${fields.slice(1)}},"logprobs":${logprobsJson},"finish_reason":null}]}\n\n`,
     )
   }
 
-  protected override finishText(choice: number, reason: FinishReason): string {
+  protected override finishText(choice: number, reason: FinishReason, native?: string): string {
     const word = reason === 'tool_calls' && this.#asFunctionCall ? 'function_call' : reason
     const head = this.#opening(choice) + this.#customCalls(choice)
-    return `${head}${this.prefix()}{"index":${choice},"delta":{},"logprobs":null,"finish_reason":"${word}"}]}\n\n`
+    return `${head}${this.prefix()}{"index":${choice},"delta":{},"logprobs":null,"finish_reason":"${word}"${this.form.finish(reason, native)}}]}\n\n`
+  }
+
+  protected override brokenText(choice: number): string {
+    return `{"index":${choice},"delta":{"content":""},"finish_reason":"error"${this.form.finish('error', undefined)}}`
   }
 
   /** The frame of the calls of custom tools, which are known when the choice ends. */

@@ -1,3 +1,4 @@
+import { formOf } from '../answer-form.ts'
 import { answerId } from '../answer-id.ts'
 import { choiceCount, type ProtocolCodec } from '../protocol.ts'
 import { CompletionAnswer, CompletionChunk } from './answer-schema.ts'
@@ -9,7 +10,7 @@ import { CompletionStreamEncoder } from './stream-encoder.ts'
 /** OpenAI's text completions. */
 export const OPENAI_COMPLETIONS: ProtocolCodec = {
   protocol: 'openai-completions',
-  passesFrames: true,
+  passesFrames: ({ surface }) => surface !== 'openrouter',
   description: {
     summary: 'Complete a text',
     tag: 'Completions',
@@ -19,11 +20,12 @@ export const OPENAI_COMPLETIONS: ProtocolCodec = {
     event: CompletionChunk,
   },
   decode: (body, { requestId, surface }) => decodeCompletion(body, requestId, surface),
-  encoder(request, publicModel, createdS) {
+  encoder(request, publicModel, createdS, upstreamId) {
     const id = answerId('cmpl', request.id)
     const count = choiceCount(request)
-    if (!request.stream) return new CompletionBufferedEncoder({ id, createdS, model: publicModel }, count)
-    const head = { id, object: 'text_completion', createdS, model: publicModel } as const
+    const common = { id, createdS, model: publicModel, form: formOf(request, upstreamId) }
+    if (!request.stream) return new CompletionBufferedEncoder(common, count)
+    const head = { ...common, object: 'text_completion' } as const
     return new CompletionStreamEncoder(head, count, request.includeUsage)
   },
 }

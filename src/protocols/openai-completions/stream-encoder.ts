@@ -27,8 +27,12 @@ export class CompletionStreamEncoder extends StreamEncoder {
     )
   }
 
-  protected override finishText(choice: number, reason: FinishReason): string {
-    return `${this.prefix()}{"index":${choice},"text":"","logprobs":null,"finish_reason":"${completionFinish(reason)}"}]}\n\n`
+  protected override finishText(choice: number, reason: FinishReason, native?: string): string {
+    return `${this.prefix()}{"index":${choice},"text":"","logprobs":null,"finish_reason":"${completionFinish(reason)}"${this.form.finish(reason, native)}}]}\n\n`
+  }
+
+  protected override brokenText(choice: number): string {
+    return `{"index":${choice},"text":"","finish_reason":"error"${this.form.finish('error', undefined)}}`
   }
 }
 

@@ -2,7 +2,7 @@ import type { InferenceEvent, ToolCallDelta, UpstreamFailure } from '../../../in
 import type { JsonObject } from '../../../inference/request.ts'
 import { isObject } from '../../../wire/json-object.ts'
 import { failureOfFinish, readFinishReason } from './finish-reason.ts'
-import { readLogprobs } from './logprob-reader.ts'
+import { readLogprobs, readReasoningLogprobs } from './logprob-reader.ts'
 import { estimateTokens } from './token-estimate.ts'
 
 type Delta = Extract<InferenceEvent, { type: 'delta' }>
@@ -34,11 +34,10 @@ export class ChunkDecoder {
       if (failure !== null) return failure
       if (this.#finished.has(index)) continue
       this.#finished.add(index)
-      emit({
-        type: 'finish',
-        choice: index,
-        reason: readFinishReason(choice.finish_reason, this.#toolCallers.has(index)),
-      })
+      const reason = readFinishReason(choice.finish_reason, this.#toolCallers.has(index))
+      // An aggregator behind us tells the word of whoever is behind it.
+      const native = text(choice.native_finish_reason) ?? choice.finish_reason
+      emit({ type: 'finish', choice: index, reason, ...(native !== reason && { native }) })
     }
     return null
   }
@@ -89,6 +88,7 @@ function readDelta(choice: JsonObject, index: number, tokens: number | undefined
   const refusal = text(raw.refusal)
   const toolCalls = readToolCalls(raw)
   const logprobs = readLogprobs(choice.logprobs)
+  const reasoningLogprobs = readReasoningLogprobs(choice.logprobs)
   const extra = readExtra(raw)
   const bytes = byteLength(content) + byteLength(reasoning) + byteLength(refusal) + toolCallBytes(toolCalls)
   return {
@@ -99,14 +99,16 @@ function readDelta(choice: JsonObject, index: number, tokens: number | undefined
     ...(refusal !== undefined && { refusal }),
     ...(toolCalls !== undefined && { toolCalls }),
     ...(logprobs !== undefined && logprobs.length > 0 && { logprobs }),
-    tokens: tokens ?? (logprobs?.length || estimateTokens(bytes)),
+    ...(reasoningLogprobs !== undefined && reasoningLogprobs.length > 0 && { reasoningLogprobs }),
+    tokens: tokens ?? ((logprobs?.length ?? 0) + (reasoningLogprobs?.length ?? 0) || estimateTokens(bytes)),
     ...(extra !== undefined && { extra }),
   }
 }
 
 function isBare(delta: Delta): boolean {
-  const { content, reasoning, refusal, toolCalls, logprobs, extra, tokens } = delta
-  return tokens === 0 && [content, reasoning, refusal, toolCalls, logprobs, extra].every(field => field === undefined)
+  const { content, reasoning, refusal, toolCalls, logprobs, reasoningLogprobs, extra, tokens } = delta
+  const fields = [content, reasoning, refusal, toolCalls, logprobs, reasoningLogprobs, extra]
+  return tokens === 0 && fields.every(field => field === undefined)
 }
 
 function readToolCalls(raw: JsonObject): ToolCallDelta[] | undefined {

@@ -12,6 +12,12 @@ export function readLogprobs(raw: unknown): TokenLogprob[] | undefined {
   return raw.tokens.map((token, i) => ({ ...readToken({ token, logprob: logprobs[i] }), top: readTopMap(tops[i]) }))
 }
 
+/** Reads the list of a chat choice's reasoning (DeepSeek). */
+export function readReasoningLogprobs(raw: unknown): TokenLogprob[] | undefined {
+  if (!isObject(raw) || !Array.isArray(raw.reasoning_content)) return undefined
+  return raw.reasoning_content.filter(isObject).map(readChatToken)
+}
+
 function readChatToken(raw: JsonObject): TokenLogprob {
   const top = Array.isArray(raw.top_logprobs) ? raw.top_logprobs.filter(isObject).map(readToken) : []
   return { ...readToken(raw), top }

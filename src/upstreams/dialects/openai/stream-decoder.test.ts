@@ -146,12 +146,16 @@ test('passthrough: a finish that clients would misread is put right', () => {
   const call = deltaChunk(
     '{"tool_calls":[{"index":0,"id":"c","type":"function","function":{"name":"f","arguments":"{}"}}]}',
   )
-  check(ROLE + call + STOP, PASS, [STARTED, frame(ROLE + call, 1), { type: 'finish', choice: 0, reason: 'tool_calls' }])
+  check(ROLE + call + STOP, PASS, [
+    STARTED,
+    frame(ROLE + call, 1),
+    { type: 'finish', choice: 0, reason: 'tool_calls', native: 'stop' },
+  ])
   check(ROLE + deltaChunk('{"content":"x"}', '"eos"'), PASS, [
     STARTED,
     frame(ROLE, 0),
     { type: 'delta', choice: 0, content: 'x', tokens: 1 },
-    { type: 'finish', choice: 0, reason: 'stop' },
+    { type: 'finish', choice: 0, reason: 'stop', native: 'eos' },
   ])
 })
 
@@ -169,6 +173,19 @@ test('escapes count as the text they stand for', () => {
   const twoTokensOrMore = deltaChunk('{"content":"\\u4f60\\u597d\\u4f60\\u597d\\u4f60\\ud83d\\ude42"}')
   check(ROLE + escaped + STOP, PASS, [STARTED, frame(ROLE + escaped, 1), frame(STOP, 0, 1)])
   check(ROLE + twoTokensOrMore + STOP, PASS, [STARTED, frame(ROLE + twoTokensOrMore, 5), frame(STOP, 0, 1)])
+})
+
+test('decoded: thoughts have log probabilities of their own, and an aggregator tells the word of whoever is behind it', () => {
+  const logprobs = '{"content":null,"reasoning_content":[{"token":"r","logprob":-1,"bytes":null}]}'
+  const stop = STOP.replace('"finish_reason"', '"native_finish_reason":"eos_token","finish_reason"')
+  check(ROLE + deltaChunk('{"reasoning":"r"}').replace('"logprobs":null', `"logprobs":${logprobs}`) + stop + DONE, {}, [
+    { type: 'started' },
+    {
+      ...{ type: 'delta', choice: 0, reasoning: 'r', tokens: 1 },
+      reasoningLogprobs: [{ token: 'r', bytes: [114], logprob: -1, top: [] }],
+    },
+    { type: 'finish', choice: 0, reason: 'stop', native: 'eos_token' },
+  ])
 })
 
 test('decoded: every field of a delta', () => {
@@ -201,7 +218,7 @@ test('decoded: every field of a delta', () => {
       },
       { type: 'delta', choice: 0, toolCalls: [{ index: 0, id: 'c', name: 'f', arguments: '' }], tokens: 1 },
       { type: 'delta', choice: 0, toolCalls: [{ index: 0, arguments: '{}' }], tokens: 1 },
-      { type: 'finish', choice: 0, reason: 'tool_calls' },
+      { type: 'finish', choice: 0, reason: 'tool_calls', native: 'stop' },
     ],
   )
 })
