@@ -326,6 +326,20 @@ export async function serve(config: Config, hooks: ServeHooks): Promise<RunningS
       newId,
       kept: store.kept,
       usageOf: (orgId, requestId) => requestCharge(store, orgId, requestId, pipeline.runningRequest(orgId, requestId)),
+      settlementOf: requestId => store.usageByRequest(requestId),
+      async creditOf(orgId) {
+        await expireGrants({ store, books, clock: SYSTEM_CLOCK }, orgId)
+        return { totals: await store.creditTotals(orgId), ...books.orgFunds(orgId) }
+      },
+      keySpent: keyId => books.budgetSpent(`key:${keyId}`),
+      async keyChargedSince(keyId, fromMs) {
+        const sums = await store.usageSummary({ keyId, fromMs }, 'key')
+        return sums.reduce((sum, { chargeNanodollars }) => sum + chargeNanodollars, 0n)
+      },
+      targetState(target) {
+        const view = upstreams.view(target)
+        return view && { available: view.available, speed: upstreams.speed(target) }
+      },
       onError: error => log.error({ err: error }, 'a mistake of the client API'),
     })
     const controlListener = fetchListener(request => control.fetch(request))
@@ -480,9 +494,11 @@ function createHttpUpstream(options: Config['upstreams'][number], counter: Token
 // its model, and a price that differs from the one it had there before begins now.
 async function offerUpstreamModels(config: Config, store: HeadraceStore, nowMs: number): Promise<void> {
   const state = await store.loadState()
+  const known = new Map(state.models.map(model => [model.id, model]))
+  const offered = new Set<string>()
   for (const { id: upstreamId, models } of config.upstreams) {
     for (const model of models) {
-      const stored = state.models.find(each => each.id === model.model)
+      const stored = known.get(model.model)
       const cost = model.cost === null ? undefined : tariffOfSetting(model.cost)
       const target: StoredTarget = {
         upstreamId,
@@ -492,9 +508,14 @@ async function offerUpstreamModels(config: Config, store: HeadraceStore, nowMs: 
       }
       const others = stored?.targets.filter(each => each.upstreamId !== upstreamId) ?? []
       const outputTokensMax = Math.min(model.outputTokensMax ?? model.contextTokens, model.contextTokens)
-      await store.putModel({
+      // Of a model at several upstreams each entry may name aliases.
+      const aliases = offered.has(model.model)
+        ? [...new Set([...(stored?.aliases ?? []), ...model.aliases])]
+        : model.aliases
+      offered.add(model.model)
+      const offer: StoredModel = {
         id: model.model,
-        aliases: model.aliases,
+        aliases,
         name: stored?.name ?? model.model,
         ownedBy: model.ownedBy,
         createdS: stored?.createdS ?? Math.floor(nowMs / 1000),
@@ -504,7 +525,9 @@ async function offerUpstreamModels(config: Config, store: HeadraceStore, nowMs: 
         trancheTokens: Math.min(model.trancheTokens, outputTokensMax),
         capabilities: model.capabilities,
         targets: [...others, target],
-      })
+      }
+      await store.putModel(offer)
+      known.set(offer.id, offer)
       if (model.price !== null) await offerPrice(store, state.prices, model.model, model.price, nowMs)
       // Read anew: a price that was just offered ends the one before, which then follows nothing.
       if (cost !== undefined)

@@ -6,8 +6,11 @@ import type { ProtocolCodec } from '../protocols/protocol.ts'
 import { errorBody, surfaceOf } from '../protocols/surface.ts'
 import { parseJsonBody } from '../wire/json.ts'
 import { validationError } from '../wire/validation-error.ts'
+import { balanceRoutes } from './balance.ts'
 import { type ClientApiDeps, type ClientApp, newClientApp } from './context.ts'
 import { clientDocument } from './openapi.ts'
+import { openRouterAccountRoutes } from './openrouter-account.ts'
+import { openRouterModelRoutes } from './openrouter-models.ts'
 import { referencePage } from './reference-page.ts'
 import { usageRoutes } from './usage.ts'
 
@@ -78,7 +81,8 @@ export function createClientApi(deps: ClientApiDeps): ClientApi {
     context.header('content-security-policy', "default-src 'none'; style-src 'unsafe-inline'")
     return context.html(described().html)
   })
-  for (const addRoutes of [usageRoutes]) addRoutes(app, deps)
+  for (const addRoutes of [usageRoutes, balanceRoutes, openRouterModelRoutes, openRouterAccountRoutes])
+    addRoutes(app, deps)
   return {
     fetch: (request, requestId) => app.fetch(request, { requestId }),
     openapi: () => JSON.parse(described().json),

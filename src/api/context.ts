@@ -2,8 +2,12 @@ import { OpenAPIHono, type z } from '@hono/zod-openapi'
 import type { Caller } from '../admission/authenticate.ts'
 import type { KeyHasher } from '../admission/key-hasher.ts'
 import type { Surface } from '../inference/request.ts'
-import type { Snapshot } from '../inference/snapshot.ts'
+import type { Snapshot, Target } from '../inference/snapshot.ts'
+import type { Funds } from '../ledger/books.ts'
+import type { CreditTotals } from '../ledger/grant.ts'
+import type { Settlement } from '../ledger/journal.ts'
 import type { KeptDocuments } from '../ledger/kept-document.ts'
+import type { TargetState } from '../protocols/openrouter-models.ts'
 import type { ProtocolCodec } from '../protocols/protocol.ts'
 import { ERROR_ANSWER } from './schemas.ts'
 
@@ -18,8 +22,23 @@ export interface ClientApiDeps {
   readonly kept: KeptDocuments
   /** What one request of an org was charged; undefined when the org made no such request. */
   readonly usageOf: (orgId: string, requestId: string) => Promise<object | undefined>
+  /** The settlement of a request of any org; null while there is none. */
+  readonly settlementOf: (requestId: string) => Promise<Settlement | null>
+  /** What changed an org's credit, grants that are over put back before, and what is left. */
+  readonly creditOf: (orgId: string) => Promise<OrgCredit>
+  /** Settled and held through a key, nanodollars. */
+  readonly keySpent: (keyId: string) => { readonly settledNanodollars: bigint; readonly heldNanodollars: bigint }
+  /** Charged through a key since some time, nanodollars. */
+  readonly keyChargedSince: (keyId: string, fromMs: number) => Promise<bigint>
+  /** How a target does; undefined when there is no such upstream. */
+  readonly targetState: (target: Target) => TargetState | undefined
   /** Told of our own mistakes, which clients are not. */
   readonly onError: (error: unknown) => void
+}
+
+/** An org's credit: how it came about, and what is left of it. */
+export interface OrgCredit extends Funds {
+  readonly totals: CreditTotals
 }
 
 /** What a handler knows of the request beside what the client sent. */

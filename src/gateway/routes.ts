@@ -29,6 +29,8 @@ export function routeOf(path: string): Route | undefined {
   const clean = path.length > 1 && path.endsWith('/') ? path.replace(/\/+$/, '') : path
   const generate = generateRouteOf(clean)
   if (generate !== undefined) return { kind: 'generate', ...generate }
+  // DeepSeek's clients are told the host alone.
+  if (clean === '/models') return { kind: 'models' }
   if (clean === '/health') return { kind: 'health' }
   if (clean === '/metrics') return { kind: 'metrics' }
   if (clean === '/control/v1' || clean.startsWith('/control/v1/')) return { kind: 'control' }

@@ -50,8 +50,8 @@ function pricingPerMillion(price: Rates): JsonObject {
   }
 }
 
-/** In OpenRouter's words; clients hide controls that a model does not list. */
-function supportedParameters(model: Model): string[] {
+/** What a model takes, in OpenRouter's words; clients hide controls that a model does not list. */
+export function supportedParameters(model: Model): string[] {
   const { tools, reasoning, jsonSchema, logprobs } = model.capabilities
   return [
     ...['max_tokens', 'max_completion_tokens', 'temperature', 'top_p', 'top_k', 'min_p', 'stop', 'seed'],
