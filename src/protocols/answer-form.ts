@@ -17,6 +17,8 @@ export interface AnswerForm {
   finish(reason: string, native: string | undefined): string
   /** Fields of a delta, or of a message, that thinks. */
   reasoning(text: string): string
+  /** Whether the chunk with the usage has a choice, which some clients look for before they read any further. */
+  readonly usageInChoice: boolean
   /** Fields of `usage`. */
   usage(totals: AnswerTotals): string
   /** The value of `error`, where it is not OpenAI's; a stream that breaks then ends in a chunk. */
@@ -25,7 +27,10 @@ export interface AnswerForm {
 
 const NOTHING = () => ''
 
-const OPENAI_FORM: AnswerForm = { head: '', body: '', finish: NOTHING, reasoning: NOTHING, usage: NOTHING }
+const OPENAI_FORM: AnswerForm = {
+  ...{ head: '', body: '', finish: NOTHING, reasoning: NOTHING },
+  ...{ usageInChoice: false, usage: NOTHING },
+}
 
 /** The form of a request's answer by an upstream. */
 export function formOf({ surface }: InferenceRequest, upstreamId: string | undefined): AnswerForm {
@@ -44,6 +49,7 @@ function openRouterForm(upstreamId: string | undefined): AnswerForm {
     finish: (reason, native) => `,"native_finish_reason":${JSON.stringify(native ?? reason)}`,
     reasoning: text =>
       `,"reasoning_details":[{"type":"reasoning.text","text":${JSON.stringify(text)},"format":"unknown","index":0}]`,
+    usageInChoice: true,
     usage({ chargeNanodollars, inputChargeNanodollars }) {
       const input = inputChargeNanodollars?.() ?? 0n
       return (

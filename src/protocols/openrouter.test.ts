@@ -83,7 +83,8 @@ test('usage tells the cost, exactly, whether it was asked for or not', () => {
   framesOf(encoder, delta({ content: 'Hi' }), finish())
   const text = Buffer.from(encoder.complete(TOTALS)).toString()
   assert.match(text, /"cost":1\.500000007,"is_byok":false/)
-  const [{ usage } = {}] = parsed(text) as { usage?: JsonObject }[]
+  const [{ usage, choices } = {}] = parsed(text) as { usage?: JsonObject; choices?: unknown }[]
+  assert.deepEqual(choices, [{ index: 0, delta: { content: '' }, finish_reason: null }])
   assert.deepEqual(usage?.cost_details, {
     upstream_inference_cost: null,
     upstream_inference_prompt_cost: 0.5,

@@ -71,8 +71,9 @@ export abstract class StreamEncoder implements AnswerEncoder {
   complete(totals: AnswerTotals): Uint8Array {
     if (!this.#includeUsage) return SSE_DONE
     // `choices` has to be there, empty: AI SDK's schema of a chunk demands it.
+    const choices = this.form.usageInChoice ? this.emptyText(0, null) : ''
     return Buffer.from(
-      `${this.prefix()}],"usage":${usageJson(totals, this.form)}${serviceTierJson(totals)}}\n\ndata: [DONE]\n\n`,
+      `${this.prefix()}${choices}],"usage":${usageJson(totals, this.form)}${serviceTierJson(totals)}}\n\ndata: [DONE]\n\n`,
     )
   }
 
@@ -80,7 +81,7 @@ export abstract class StreamEncoder implements AnswerEncoder {
   error(error: ApiError): Uint8Array {
     const own = this.form.error?.(error)
     if (own === undefined) return sseFrame(JSON.stringify(error.toOpenAi()))
-    const broken = this.choices.open().map(choice => this.brokenText(choice))
+    const broken = this.choices.open().map(choice => this.emptyText(choice, 'error'))
     return Buffer.from(`${this.prefix()}${broken.join(',')}],"error":${JSON.stringify(own)}}\n\n`)
   }
 
@@ -91,8 +92,8 @@ export abstract class StreamEncoder implements AnswerEncoder {
   /** The frames that end a choice, as text. */
   protected abstract finishText(choice: number, reason: FinishReason, native?: string): string
 
-  /** A choice that an error ends, as JSON text. */
-  protected abstract brokenText(choice: number): string
+  /** A choice without text, as JSON text. */
+  protected abstract emptyText(choice: number, reason: 'error' | null): string
 
   /** `data: {` up to and with the bracket that opens `choices`. */
   protected prefix(): string {
@@ -102,6 +103,11 @@ export abstract class StreamEncoder implements AnswerEncoder {
     }
     return this.#prefix
   }
+}
+
+/** How a choice without text ends, or that it does not. */
+export function emptyFinish(reason: 'error' | null, form: AnswerForm): string {
+  return reason === null ? ',"finish_reason":null' : `,"finish_reason":"${reason}"${form.finish(reason, undefined)}`
 }
 
 /** The choices that a frame of an upstream finishes. Such frames are one in an answer, so parsing them costs nothing. */

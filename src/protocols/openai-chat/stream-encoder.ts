@@ -1,7 +1,7 @@
 import type { FinishReason, ToolCallDelta } from '../../inference/event.ts'
 import { type EventOf, NO_BYTES } from '../protocol.ts'
 import { withoutReasoning } from '../reasoning-details.ts'
-import { StreamEncoder, type StreamHead } from '../stream-encoder.ts'
+import { emptyFinish, StreamEncoder, type StreamHead } from '../stream-encoder.ts'
 import { type CallStyle, CustomCalls } from './custom-tools.ts'
 import { chatLogprobsField } from './logprobs.ts'
 
@@ -58,8 +58,8 @@ export class ChatStreamEncoder extends StreamEncoder {
     return `${head}${this.prefix()}{"index":${choice},"delta":{},"logprobs":null,"finish_reason":"${word}"${this.form.finish(reason, native)}}]}\n\n`
   }
 
-  protected override brokenText(choice: number): string {
-    return `{"index":${choice},"delta":{"content":""},"finish_reason":"error"${this.form.finish('error', undefined)}}`
+  protected override emptyText(choice: number, reason: 'error' | null): string {
+    return `{"index":${choice},"delta":{"content":""}${emptyFinish(reason, this.form)}}`
   }
 
   /** The frame of the calls of custom tools, which are known when the choice ends. */

@@ -1,6 +1,6 @@
 import type { FinishReason } from '../../inference/event.ts'
 import { type EventOf, NO_BYTES } from '../protocol.ts'
-import { StreamEncoder } from '../stream-encoder.ts'
+import { emptyFinish, StreamEncoder } from '../stream-encoder.ts'
 import { CompletionLogprobs } from './logprobs.ts'
 
 /** A streamed text completion. */
@@ -31,8 +31,8 @@ export class CompletionStreamEncoder extends StreamEncoder {
     return `${this.prefix()}{"index":${choice},"text":"","logprobs":null,"finish_reason":"${completionFinish(reason)}"${this.form.finish(reason, native)}}]}\n\n`
   }
 
-  protected override brokenText(choice: number): string {
-    return `{"index":${choice},"text":"","finish_reason":"error"${this.form.finish('error', undefined)}}`
+  protected override emptyText(choice: number, reason: 'error' | null): string {
+    return `{"index":${choice},"text":""${emptyFinish(reason, this.form)}}`
   }
 }
 
