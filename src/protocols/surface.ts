@@ -51,6 +51,8 @@ export function generateRoutes(): readonly (readonly [string, GenerateRoute])[] 
 export function surfaceOf(path: string): Surface {
   if (path.startsWith('/api/v1')) return 'openrouter'
   if (path.startsWith('/anthropic/')) return 'anthropic'
+  // The list that DeepSeek's clients ask for; what is below it is DeepInfra's.
+  if (path === '/models') return 'openai'
   if (/^\/(v1\/(inference|scoped-jwt|me|api-tokens|metrics)|payment|models|deploy)(\/|$)/.test(path)) return 'deepinfra'
   return 'openai'
 }
