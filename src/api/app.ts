@@ -6,9 +6,11 @@ import type { ProtocolCodec } from '../protocols/protocol.ts'
 import { errorBody, surfaceOf } from '../protocols/surface.ts'
 import { parseJsonBody } from '../wire/json.ts'
 import { validationError } from '../wire/validation-error.ts'
+import { chatCompletionRoutes } from './chat-completions.ts'
 import { type ClientApiDeps, type ClientApp, newClientApp } from './context.ts'
 import { clientDocument } from './openapi.ts'
 import { referencePage } from './reference-page.ts'
+import { responseRoutes } from './responses.ts'
 import { usageRoutes } from './usage.ts'
 
 const OPENAPI_PATH = '/openapi.json'
@@ -78,7 +80,7 @@ export function createClientApi(deps: ClientApiDeps): ClientApi {
     context.header('content-security-policy', "default-src 'none'; style-src 'unsafe-inline'")
     return context.html(described().html)
   })
-  for (const addRoutes of [usageRoutes]) addRoutes(app, deps)
+  for (const addRoutes of [usageRoutes, responseRoutes, chatCompletionRoutes]) addRoutes(app, deps)
   return {
     fetch: (request, requestId) => app.fetch(request, { requestId }),
     openapi: () => JSON.parse(described().json),

@@ -1,7 +1,7 @@
 import { OpenAPIHono, type z } from '@hono/zod-openapi'
 import type { Caller } from '../admission/authenticate.ts'
 import type { KeyHasher } from '../admission/key-hasher.ts'
-import type { Surface } from '../inference/request.ts'
+import type { Protocol, Surface } from '../inference/request.ts'
 import type { Snapshot } from '../inference/snapshot.ts'
 import type { KeptDocuments } from '../ledger/kept-document.ts'
 import type { ProtocolCodec } from '../protocols/protocol.ts'
@@ -18,8 +18,25 @@ export interface ClientApiDeps {
   readonly kept: KeptDocuments
   /** What one request of an org was charged; undefined when the org made no such request. */
   readonly usageOf: (orgId: string, requestId: string) => Promise<object | undefined>
+  /** Input tokens that a body would have, as its model's own tokenizer counts. */
+  readonly countInput: (protocol: Protocol, body: Uint8Array, caller: Caller, surface: Surface) => Promise<number>
+  readonly background: RunningResponses
   /** Told of our own mistakes, which clients are not. */
   readonly onError: (error: unknown) => void
+}
+
+/** Responses that run in the background. */
+export interface RunningResponses {
+  /** How far one is that is kept as unfinished. */
+  statusOf(id: string): 'queued' | 'in_progress'
+  /** Stops one, and resolves when what is kept of it says how it ended; at once when none of that id runs. */
+  cancel(orgId: string, id: string): Promise<void>
+  /** Tells its events from the first on; see `BackgroundResponses.watch`. */
+  watch(
+    orgId: string,
+    id: string,
+    watcher: { write(text: string): void; end(): void },
+  ): (() => void) | false | undefined
 }
 
 /** What a handler knows of the request beside what the client sent. */

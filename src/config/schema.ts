@@ -478,6 +478,16 @@ const billing = z.strictObject({
     ),
 })
 
+const responses = z.strictObject({
+  keepDays: count(
+    30,
+    0,
+    3_650,
+    'How long responses and stored chat completions are kept, with their input, to be read and continued by id. 0: none are; then background responses are refused, and a client that names an earlier response is told that it is not here.',
+    'days',
+  ),
+})
+
 const log = z.strictObject({
   level: z
     .enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'])
@@ -512,6 +522,7 @@ export const configSchema = z.strictObject({
     .max(1_024)
     .default([])
     .meta(about('Other servers that speak the OpenAI protocol: vLLM, SGLang, providers.')),
+  responses: responses.prefault({}).meta(about('What is kept of answers for the clients that got them.')),
   log: log.prefault({}).meta(about('The log, on standard error.')),
   telemetry: telemetry.prefault({}).meta(about('What can be measured from outside.')),
   payments: payments.prefault({}).meta(about('How credit is bought.')),

@@ -33,7 +33,7 @@ export type PaymentReceiver = (headers: IncomingHttpHeaders, body: Uint8Array) =
 
 /** What the listener answers with. */
 export interface ListenerParts {
-  readonly pipeline: Pipeline
+  readonly pipeline: Pick<Pipeline, 'serve'>
   readonly codecs: ReadonlyMap<Protocol, ProtocolCodec>
   readonly snapshot: () => Snapshot
   readonly keyHasher: KeyHasher

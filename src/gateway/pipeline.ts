@@ -81,8 +81,22 @@ export interface Incoming {
   readonly caller?: () => Caller
   /** What of a whole answer is to be kept beside it, durable together with its settlement. */
   readonly keep?: (answer: Uint8Array, owner: KeptOwner) => readonly KeptDocument[]
+  /**
+   * Called once the request is let in, before it runs. Answers where the answer is to go instead of the client, who is not waited for;
+   * null: to the client. What it rejects with refuses the request.
+   */
+  readonly detach?: (admitted: Admitted) => Promise<ClientPort | null>
   /** The client's address, for the log of refusals. */
   readonly from?: () => string
+}
+
+/** A request that was let in. */
+export interface Admitted {
+  readonly request: InferenceRequest
+  readonly caller: Caller
+  readonly model: Model
+  /** Wall clock. */
+  readonly admittedMs: number
 }
 
 /** A silent buffered answer gets a blank, which JSON allows before a value, well before undici's 300 s without a byte. */
@@ -130,7 +144,8 @@ export class Pipeline {
 
   /** Serves one exchange to its end. Never rejects. */
   async serve(codec: ProtocolCodec, incoming: Incoming): Promise<void> {
-    const { client, requestId } = incoming
+    const { requestId } = incoming
+    let { client } = incoming
     const { clock, telemetry } = this.#parts
     const receivedMs = clock.monotonicMs()
     let once: Once | null = null
@@ -160,7 +175,9 @@ export class Pipeline {
       }
       const ticket = await this.#admit(caller, request, model, sale, snapshot.limitsByKey.get(caller.key.id))
       try {
-        await this.#run(codec, request, caller, model, ticket, incoming, once, receivedMs)
+        const { admittedMs } = ticket.quote
+        client = (await incoming.detach?.({ request, caller, model, admittedMs })) ?? client
+        await this.#run(codec, request, caller, model, ticket, { ...incoming, client }, once, receivedMs)
       } finally {
         // Gives back whatever no settlement took, on every path.
         this.#parts.books.void(ticket.hold)
@@ -286,7 +303,7 @@ export class Pipeline {
       model,
       ticket,
       client,
-      passthrough: request.stream && codec.passesFrames && request.sent === undefined,
+      passthrough: request.stream && passesFrames(codec, request) && request.sent === undefined,
       newEncoder: () => codec.encoder(request, model.id, createdS),
       openHead: () =>
         client.head(200, request.stream ? { ...STREAM_HEADERS, ...headers } : { ...BUFFERED_HEADERS, ...headers }),
@@ -413,6 +430,10 @@ export class Pipeline {
   }
 }
 
+function passesFrames({ passesFrames: passes }: ProtocolCodec, request: InferenceRequest): boolean {
+  return typeof passes === 'function' ? passes(request) : passes
+}
+
 interface Served extends RelayEnd {
   readonly attempts: number
   /** Where the last attempt went; null when none was made. */
@@ -468,6 +489,7 @@ function wholeAnswer(
     serviceTier: request.serviceTier === undefined ? undefined : tier,
     usageExtra: relay.usageExtra,
     notice: noticeOf(ending === 'exhausted', streamTooLong),
+    completedMs: nowMs,
   })
   const last = tail.length === 0 ? end : Buffer.concat([...tail, end])
   const tooLong = request.stream ? streamTooLong : once !== null && !once.fits(last.length)

@@ -17,6 +17,8 @@ export interface AnswerTotals {
   readonly usageExtra?: JsonObject
   /** Why an answer ended before its time, for people (a hold that could not be extended); `usage.notice` on the wire. */
   readonly notice?: string
+  /** When the answer was complete, wall clock; for protocols that say so. */
+  readonly completedMs?: number
 }
 
 /**
@@ -94,7 +96,7 @@ export interface ProtocolDescription {
 export interface ProtocolCodec {
   readonly protocol: Protocol
   /** Whether frames of an upstream that speaks OpenAI's wire may be passed on as they came (`frame` events). */
-  readonly passesFrames: boolean
+  readonly passesFrames: boolean | ((request: InferenceRequest) => boolean)
   /** How the API's reference tells of it. */
   readonly description?: ProtocolDescription
   /** Reads and validates a client's body. Throws `ApiError` that names the parameter at fault. */

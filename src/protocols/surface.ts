@@ -12,6 +12,7 @@ export interface GenerateRoute {
 const OPENAI_PATHS: Readonly<Record<string, Protocol>> = {
   '/chat/completions': 'openai-chat',
   '/completions': 'openai-completions',
+  '/responses': 'openai-responses',
 }
 
 /**

@@ -207,6 +207,8 @@ async function serve(path: string, pagesMax: number) {
         kept: store.kept,
       },
       usageOf: (org, requestId) => requestCharge(store, org, requestId, undefined),
+      countInput: () => assert.fail(),
+      background: { statusOf: () => 'queued', cancel: async () => undefined, watch: () => undefined },
       onError: error => assert.fail(error as Error),
     }).fetch,
     control: (_, response) => response.writeHead(404).end(),

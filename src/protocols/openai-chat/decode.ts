@@ -20,7 +20,11 @@ type Checked = z.output<typeof ChatBody>
  * 32,000 always. Throws `ApiError` with `param`.
  */
 export function decodeChat(bytes: Uint8Array, requestId: string): InferenceRequest {
-  const sent = parseJsonBody(bytes)
+  return chatRequest(parseJsonBody(bytes), bytes.byteLength, requestId)
+}
+
+/** The request that a parsed body of so many bytes makes; for protocols too that translate theirs to chat. */
+export function chatRequest(sent: JsonObject, bodyBytes: number, requestId: string): InferenceRequest {
   const checked = checkBody(ChatBody, sent)
   const body = inTools(sent)
   const common = decodeCommon(checked)
@@ -52,7 +56,7 @@ export function decodeChat(bytes: Uint8Array, requestId: string): InferenceReque
     endUserId: common.endUserId,
     body,
     sent: body === sent ? undefined : sent,
-    inputTokensBound: chatInputTokensBound(bytes.byteLength, input),
+    inputTokensBound: chatInputTokensBound(bodyBytes, input),
   }
 }
 
