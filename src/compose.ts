@@ -24,14 +24,13 @@ import { createEngineUpstream, type EngineUpstream } from './engine/engine-upstr
 import { ApiError } from './errors.ts'
 import { BackgroundResponses } from './gateway/background-responses.ts'
 import { clientAddressReader } from './gateway/client-address.ts'
-import { countInput } from './gateway/count-input.ts'
 import { fetchListener } from './gateway/fetch-listener.ts'
 import { Idempotency } from './gateway/idempotency.ts'
 import { type ListenerSettings, listen } from './gateway/listener.ts'
 import { Pipeline } from './gateway/pipeline.ts'
 import type { Tariff } from './inference/price.ts'
-import type { Protocol } from './inference/request.ts'
-import type { Price, Snapshot, Target } from './inference/snapshot.ts'
+import type { InferenceRequest, Protocol } from './inference/request.ts'
+import type { Model, Price, Snapshot, Target } from './inference/snapshot.ts'
 import { type BalanceWatch, Books, type LimitCrossing } from './ledger/books.ts'
 import { LowBalance } from './ledger/low-balance.ts'
 import { formatDollars, parseDollars } from './ledger/money.ts'
@@ -336,17 +335,14 @@ export async function serve(config: Config, hooks: ServeHooks): Promise<RunningS
     const interrupted = await background.recover()
     if (interrupted > 0) log.warn({ interrupted }, 'background responses were cut off by the end of the last server')
     const clientApi = createClientApi({
-      codecs: PROTOCOLS,
+      codecs: [...codecs.values()],
       snapshot: publisher.current,
       keyHasher,
       nowMs: () => Date.now(),
       newId,
       kept: store.kept,
+      countInput: (request, model) => countInput(upstreams, request, model),
       usageOf: (orgId, requestId) => requestCharge(store, orgId, requestId, pipeline.runningRequest(orgId, requestId)),
-      countInput: (protocol, body, caller, surface) =>
-        countInput({ snapshot: publisher.current(), upstreams }, codecs.get(protocol) as ProtocolCodec, body, caller, {
-          ...{ requestId: newId('req_'), surface, headers: {}, kept: keptOf(caller.org.id) },
-        }),
       background,
       onError: error => log.error({ err: error }, 'a mistake of the client API'),
     })
@@ -392,6 +388,22 @@ export async function serve(config: Config, hooks: ServeHooks): Promise<RunningS
     await runBackwards(undo)
     throw error
   }
+}
+
+// Of the first place that can count: all places of a model have the same weights.
+async function countInput(
+  upstreams: UpstreamSet,
+  request: InferenceRequest,
+  model: Model,
+): Promise<number | undefined> {
+  for (const { upstreamId, upstreamModel } of model.targets) {
+    const counted = await upstreams
+      .get(upstreamId)
+      ?.countInput?.(request, upstreamModel)
+      .catch(() => undefined)
+    if (counted !== undefined) return counted
+  }
+  return undefined
 }
 
 // The first call drains and closes everything; a second is an operator who has waited long enough.

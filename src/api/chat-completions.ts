@@ -1,8 +1,8 @@
 import { createRoute, z } from '@hono/zod-openapi'
 import { ApiError } from '../errors.ts'
 import type { KeptDocument } from '../ledger/kept-document.ts'
+import { Metadata } from '../protocols/generation-fields.ts'
 import { type KeptCompletion, readKeptCompletion } from '../protocols/openai-chat/kept-completion.ts'
-import { METADATA } from '../protocols/openai-responses/schema.ts'
 import { answers, type ClientApiDeps, type ClientApp, jsonBody, OPENAI_BASES } from './context.ts'
 import { listPage, PAGE_QUERY, pageOf, pageSchema } from './paging.ts'
 
@@ -13,7 +13,7 @@ type Completion = z.infer<typeof Completion>
 const Deleted = z
   .object({ id: z.string(), object: z.literal('chat.completion.deleted'), deleted: z.literal(true) })
   .openapi('DeletedChatCompletion')
-const Update = z.object({ metadata: METADATA.nullable() }).openapi('UpdateChatCompletion')
+const Update = z.object({ metadata: Metadata.nullable() }).openapi('UpdateChatCompletion')
 const params = z.object({ id: z.string().min(1) })
 const order = z.enum(['asc', 'desc']).default('asc')
 const listQuery = z
@@ -30,7 +30,7 @@ export function chatCompletionRoutes(app: ClientApp, deps: ClientApiDeps): void 
     const path = `${base}/chat/completions/{id}`
     app.openapi(
       createRoute({
-        ...{ method: 'get', path: `${base}/chat/completions`, summary: 'List stored chat completions' },
+        ...{ tags: ['Chat'], method: 'get', path: `${base}/chat/completions`, summary: 'List stored chat completions' },
         request: { query: listQuery },
         responses: answers('Those of the organisation, oldest first.', pageSchema('StoredChatCompletions')),
       }),
@@ -61,7 +61,7 @@ export function chatCompletionRoutes(app: ClientApp, deps: ClientApiDeps): void 
     )
     app.openapi(
       createRoute({
-        ...{ method: 'get', path, summary: 'Read a stored chat completion' },
+        ...{ tags: ['Chat'], method: 'get', path, summary: 'Read a stored chat completion' },
         request: { params },
         responses: answers('The completion.', Completion),
       }),
@@ -72,7 +72,7 @@ export function chatCompletionRoutes(app: ClientApp, deps: ClientApiDeps): void 
     )
     app.openapi(
       createRoute({
-        ...{ method: 'post', path, summary: 'Change the metadata of a stored chat completion' },
+        ...{ tags: ['Chat'], method: 'post', path, summary: 'Change the metadata of a stored chat completion' },
         request: { params, body: jsonBody(Update) },
         responses: answers('The completion as it is now.', Completion),
       }),
@@ -90,7 +90,7 @@ export function chatCompletionRoutes(app: ClientApp, deps: ClientApiDeps): void 
     )
     app.openapi(
       createRoute({
-        ...{ method: 'delete', path, summary: 'Delete a stored chat completion' },
+        ...{ tags: ['Chat'], method: 'delete', path, summary: 'Delete a stored chat completion' },
         request: { params },
         responses: answers('It is gone.', Deleted),
       }),
@@ -103,7 +103,12 @@ export function chatCompletionRoutes(app: ClientApp, deps: ClientApiDeps): void 
     )
     app.openapi(
       createRoute({
-        ...{ method: 'get', path: `${path}/messages`, summary: 'List the messages of a stored chat completion' },
+        ...{
+          tags: ['Chat'],
+          method: 'get',
+          path: `${path}/messages`,
+          summary: 'List the messages of a stored chat completion',
+        },
         request: { params, query: z.object({ ...PAGE_QUERY, order }) },
         responses: answers('What the model was asked.', pageSchema('StoredChatMessages')),
       }),

@@ -1,15 +1,15 @@
 import { OpenAPIHono, type z } from '@hono/zod-openapi'
 import type { Caller } from '../admission/authenticate.ts'
 import type { KeyHasher } from '../admission/key-hasher.ts'
-import type { Protocol, Surface } from '../inference/request.ts'
-import type { Snapshot } from '../inference/snapshot.ts'
+import type { InferenceRequest, Surface } from '../inference/request.ts'
+import type { Model, Snapshot } from '../inference/snapshot.ts'
 import type { KeptDocuments } from '../ledger/kept-document.ts'
 import type { ProtocolCodec } from '../protocols/protocol.ts'
 import { ERROR_ANSWER } from './schemas.ts'
 
 /** What the resources of the client API are made of. Everything that touches the world is handed in. */
 export interface ClientApiDeps {
-  /** The protocols that inference requests are answered in, for the API's description. */
+  /** The protocols that inference requests are answered in, for the API's description and to read bodies. */
   readonly codecs: readonly ProtocolCodec[]
   readonly snapshot: () => Snapshot
   readonly keyHasher: KeyHasher
@@ -18,8 +18,8 @@ export interface ClientApiDeps {
   readonly kept: KeptDocuments
   /** What one request of an org was charged; undefined when the org made no such request. */
   readonly usageOf: (orgId: string, requestId: string) => Promise<object | undefined>
-  /** Input tokens that a body would have, as its model's own tokenizer counts. */
-  readonly countInput: (protocol: Protocol, body: Uint8Array, caller: Caller, surface: Surface) => Promise<number>
+  /** Input tokens of a request: exact, or surely not below what the model will read; undefined where nobody can count now. */
+  readonly countInput: (request: InferenceRequest, model: Model) => Promise<number | undefined>
   readonly background: RunningResponses
   /** Told of our own mistakes, which clients are not. */
   readonly onError: (error: unknown) => void

@@ -190,6 +190,7 @@ export function createHandler(parts: ListenerParts): RequestListener {
           client,
           requestId,
           surface: route.surface,
+          path,
           pathModel: route.pathModel,
           from: () => settings.clientAddress(request),
         })

@@ -73,6 +73,8 @@ export interface Incoming {
   /** Also sent as `x-request-id`. */
   readonly requestId: string
   readonly surface: Surface
+  /** Without its query; absent where the request did not come over HTTP. */
+  readonly path?: string
   /** The model's id, where the path names it. */
   readonly pathModel?: string
   /** `batch`: no client waits, and the price is that of batches. */
@@ -259,8 +261,8 @@ export class Pipeline {
   }
 
   #decodeContext(incoming: Incoming, { org }: Caller): DecodeContext {
-    const { requestId, surface, headers, pathModel } = incoming
-    return { requestId, surface, headers, pathModel, kept: this.#parts.keptOf?.(org.id) }
+    const { requestId, surface, headers, path, pathModel } = incoming
+    return { requestId, surface, headers, path, pathModel, kept: this.#parts.keptOf?.(org.id) }
   }
 
   #refuseWhileDraining(): void {

@@ -57,6 +57,8 @@ export interface DecodeContext {
   readonly surface: Surface
   /** Lower-case names, as Node gives them. */
   readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>
+  /** Of the request, without its query; absent where none came over HTTP. */
+  readonly path?: string
   /** The model's id where the path names it and not the body. */
   readonly pathModel?: string
   /** What is kept for the caller's org: earlier responses and their items. Absent where nothing is kept. */

@@ -6,6 +6,9 @@ import { customArguments, flatName } from './responses-tools.ts'
 /** Opens what this server sealed: null for what somebody else did, undefined where it was ours and is not any more. */
 export type OpenSealed = (sealed: string) => string | null | undefined
 
+/** What a summary begins with that stands for a conversation. */
+const SUMMARY = 'This is a summary of our conversation up to here:'
+
 /**
  * The items of a Responses conversation as chat messages. Reasoning, text and calls that follow one another are one assistant's message,
  * since its results have to follow a call in chat. Item ids are not carried over; items of unknown types are named in `dropped`.
@@ -38,6 +41,15 @@ export function itemsToMessages(items: readonly unknown[], open: OpenSealed, dro
         if (current().said && !current().calls) flush()
         if (!current().think(item, open)) dropped.push(`input[${i}] (reasoning)`)
         return
+      case 'compaction': {
+        const summary = typeof item.encrypted_content === 'string' ? open(item.encrypted_content) : null
+        if (typeof summary !== 'string') dropped.push(`input[${i}] (compaction)`)
+        else {
+          flush()
+          messages.push({ role: 'user', content: `${SUMMARY}\n\n${summary}` })
+        }
+        return
+      }
       case 'function_call':
       case 'custom_tool_call':
         current().call(item)

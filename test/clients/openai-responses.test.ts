@@ -57,6 +57,7 @@ const SCRIPTS: Readonly<Record<string, () => Script>> = {
 
 const upstream = await startScripted(({ messages }) => {
   const said = messages.findLast(({ role }) => role === 'user')?.content
+  if (String(said).startsWith('Write a summary')) return [...words('They said hello.'), { finish: 'stop' }]
   const script = SCRIPTS[String(said).split(':')[0] as string]
   assert.ok(script, `no script for ${JSON.stringify(said)}`)
   return script()
@@ -293,6 +294,39 @@ test('a kept response is read, its input listed, and deleted with its items', as
     }),
     (error: unknown) => error instanceof BadRequestError && error.param === 'input[0].id',
   )
+})
+
+test('a conversation is made shorter, and goes on from its summary', async () => {
+  const first = await client.responses.create({ model: 'scripted', input: 'hello' })
+  const { data: short, response: raw } = await client.responses
+    .compact({ model: 'scripted', previous_response_id: first.id, input: [{ role: 'user', content: 'and more' }] })
+    .withResponse()
+  assert.equal(short.object, 'response.compaction')
+  assert.match(String(asked()?.at(-1)?.content), /^Write a summary/)
+  assert.deepEqual(
+    short.output.map(item => [item.type, (item as { content?: unknown }).content]),
+    [
+      ['message', 'hello'],
+      ['message', 'and more'],
+      ['compaction', undefined],
+    ],
+  )
+  await checkMoney(raw.headers.get('x-request-id') ?? '', short.usage)
+  await client.responses.create({
+    model: 'scripted',
+    input: [...short.output, { role: 'user', content: 'plain' }] as OpenAI.Responses.ResponseInput,
+  })
+  assert.deepEqual(asked()?.slice(2), [
+    { role: 'user', content: 'This is a summary of our conversation up to here:\n\nThey said hello.' },
+    { role: 'user', content: 'plain' },
+  ])
+})
+
+test('the input of a response is counted, and costs nothing', async () => {
+  const count = (input: string) => client.responses.inputTokens.count({ model: 'counted', input })
+  const [short, long] = [await count('a'), await count('river '.repeat(100))]
+  assert.ok(short.input_tokens > 0 && long.input_tokens >= short.input_tokens + 99)
+  await assert.rejects(client.responses.inputTokens.count({ model: 'scripted', input: 'x' }), BadRequestError)
 })
 
 /** Reads a response until it has another status. */

@@ -207,7 +207,7 @@ async function serve(path: string, pagesMax: number) {
         kept: store.kept,
       },
       usageOf: (org, requestId) => requestCharge(store, org, requestId, undefined),
-      countInput: () => assert.fail(),
+      countInput: async () => undefined,
       background: { statusOf: () => 'queued', cancel: async () => undefined, watch: () => undefined },
       onError: error => assert.fail(error as Error),
     }).fetch,

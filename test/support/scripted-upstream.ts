@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { createServer, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
 import { after } from 'node:test'
 
 /** An upstream that chats as a test tells it to, and remembers what it was asked. */
@@ -77,13 +78,16 @@ function frame(choices: readonly object[], more: object = {}): string {
   return `data: ${JSON.stringify({ ...head, choices, ...more })}\n\n`
 }
 
-/** The section `upstreams` of a server that offers such an upstream's model under the name `scripted`. */
+const TOKENIZER = join(import.meta.dirname, 'tokenizer/tokenizer.json')
+
+/** The section `upstreams` of a server that offers such an upstream's model as `scripted`, and as `counted` with its tokenizer. */
 export function scriptedConfig(
   baseUrl: string,
   price: { input: string; cachedInput: string; output: string },
 ): object[] {
-  const model = { model: 'scripted', name: 'scripted', contextTokens: 32_768, price }
-  return [{ id: 'scripted', baseUrl, allowPrivate: true, models: [model] }]
+  const scripted = { model: 'scripted', name: 'scripted', contextTokens: 32_768, price }
+  const counted = { ...scripted, model: 'counted', name: 'counted', tokenizer: TOKENIZER }
+  return [{ id: 'scripted', baseUrl, allowPrivate: true, models: [scripted, counted] }]
 }
 
 /** Deltas of one token each for the words of a text. */

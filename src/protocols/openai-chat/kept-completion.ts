@@ -75,15 +75,15 @@ export class StoringEncoder implements AnswerEncoder {
   }
 
   kept(owner: KeptOwner): readonly KeptDocument[] {
-    const { body, input } = this.#request
-    if (this.#completion === null || input.kind !== 'chat') return []
+    if (this.#completion === null) return []
+    const body = this.#request.sent ?? this.#request.body
     const completion: JsonObject = {
       ...this.#completion,
       ...{ metadata: body.metadata ?? {}, tools: body.tools ?? null, tool_choice: body.tool_choice ?? null },
       ...{ response_format: body.response_format ?? null, temperature: body.temperature ?? null },
       ...{ top_p: body.top_p ?? null, seed: body.seed ?? null, input_user: body.user ?? null },
     }
-    const kept: KeptCompletion = { completion, messages: input.messages }
+    const kept: KeptCompletion = { completion, messages: body.messages as readonly ChatMessage[] }
     return [
       {
         ...{ kind: 'chat_completion', id: String(completion.id), orgId: owner.orgId, keyId: owner.keyId },

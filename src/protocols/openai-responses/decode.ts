@@ -1,6 +1,7 @@
 import { ApiError } from '../../errors.ts'
 import type { InferenceRequest, JsonObject } from '../../inference/request.ts'
 import { responsesToChat } from '../../translation/responses.ts'
+import type { OpenSealed } from '../../translation/responses-items.ts'
 import type { CalledTool } from '../../translation/responses-tools.ts'
 import { parseJsonBody } from '../../wire/json.ts'
 import { isObject } from '../../wire/json-object.ts'
@@ -8,6 +9,7 @@ import { checkBody } from '../check-body.ts'
 import { unsupported } from '../fields.ts'
 import { chatRequest } from '../openai-chat/decode.ts'
 import type { DecodeContext } from '../protocol.ts'
+import { COMPACTION_PROMPT, compactionBody } from './compaction.ts'
 import { type ExpandedInput, expandInput, inputWithoutLookup } from './expand-input.ts'
 import { namedItems } from './kept-response.ts'
 import type { ReasoningSeal } from './reasoning-seal.ts'
@@ -23,12 +25,18 @@ export interface ResponsesRequest extends InferenceRequest {
     readonly called: ReadonlyMap<string, CalledTool>
     /** Whether the response is kept. */
     readonly store: boolean
+    /** The whole conversation, where the answer is to be a shorter one in its place. */
+    readonly compacts?: readonly JsonObject[]
   }
 }
 
+/** Asks for a shorter conversation and not for an answer. */
+const COMPACT_PATH = /\/responses\/compact\/*$/
+
 /** What decoding needs of the server. */
 export interface ResponsesSettings {
-  readonly seal: ReasoningSeal
+  /** Null: reasoning is sealed for nobody, and of others' seals none is opened. */
+  readonly seal: ReasoningSeal | null
   /** How long responses are kept; 0: not at all. */
   readonly keepMs: number
 }
@@ -49,7 +57,9 @@ export function decodeResponses(
     throw unsupported('conversation', 'is not supported; go on with previous_response_id, or send the items.')
   if (body.prompt !== undefined && body.prompt !== null)
     throw unsupported('prompt', 'names a stored prompt, and none are stored here; send instructions and input.')
-  const store = body.store !== false && settings.keepMs > 0
+  const compacts = COMPACT_PATH.test(context.path ?? '')
+  if (compacts && settings.seal === null) throw unsupported('input', 'cannot be compacted by this server.')
+  const store = !compacts && body.store !== false && settings.keepMs > 0
   if (body.background === true && !store) {
     throw new ApiError(
       'invalid_value',
@@ -59,9 +69,10 @@ export function decodeResponses(
       { param: 'background' },
     )
   }
+  const read = (input: ExpandedInput) =>
+    compacts ? compactionOf(body, input, context, settings) : requestOf(body, input, store, context, settings)
   const ready = inputWithoutLookup(body)
-  if (ready !== undefined) return requestOf(body, ready, store, context, settings)
-  return expandInput(body, context.kept).then(input => requestOf(body, input, store, context, settings))
+  return ready === undefined ? expandInput(body, context.kept).then(read) : read(ready)
 }
 
 function requestOf(
@@ -72,7 +83,11 @@ function requestOf(
   { seal }: ResponsesSettings,
 ): ResponsesRequest {
   input.own.forEach(checkImages)
-  const { body: translated, dropped, called } = responsesToChat({ ...body, input: input.all }, seal.open)
+  const open = (sealed: string) => (seal === null ? null : seal.open(sealed))
+  input.own.forEach((item, i) => {
+    checkCompaction(item, i, open)
+  })
+  const { body: translated, dropped, called } = responsesToChat({ ...body, input: input.all }, open)
   // Kept by us, or by nobody; and a response has one answer.
   const { store: _, n: __, ...chat } = translated
   if ((chat.messages as readonly unknown[]).length === 0)
@@ -85,6 +100,20 @@ function requestOf(
     ...(dropped.length > 0 && { dropped }),
     responses: { body, input: namedItems(input.own, uniqueOf(requestId)), called, store },
   }
+}
+
+function compactionOf(
+  body: JsonObject,
+  input: ExpandedInput,
+  context: DecodeContext,
+  settings: ResponsesSettings,
+): ResponsesRequest {
+  if (input.all.length === 0)
+    throw new ApiError('missing_required_parameter', "'input' is missing.", { param: 'input' })
+  const all = namedItems(input.all, uniqueOf(context.requestId))
+  const asked = { ...input, all: [...all, COMPACTION_PROMPT] }
+  const request = requestOf(compactionBody(body), asked, false, context, settings)
+  return { ...request, responses: { ...request.responses, body, compacts: all } }
 }
 
 /** The part of a request's id that ids of its answer share. */
@@ -105,6 +134,20 @@ function checkImages(item: unknown, i: number): void {
           'names a file as image; send image_url, which may be a data URL.',
         )
     })
+  }
+}
+
+// It stands for all that was said: without it nothing is left.
+function checkCompaction(item: unknown, i: number, open: OpenSealed): void {
+  if (!isObject(item) || item.type !== 'compaction') return
+  if (typeof open(String(item.encrypted_content)) !== 'string') {
+    throw new ApiError(
+      'invalid_value',
+      `'input[${i}].encrypted_content' was not made by this server, or was altered.`,
+      {
+        param: `input[${i}].encrypted_content`,
+      },
+    )
   }
 }
 

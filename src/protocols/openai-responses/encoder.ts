@@ -94,7 +94,7 @@ function styleOf({ id, responses }: ResponsesRequest, { seal }: ResponsesSetting
     called,
     summary: reasoning.summary !== 'none',
     logprobs: include.includes(LOGPROBS) || Number(body.top_logprobs ?? 0) > 0,
-    seal: include.includes(ENCRYPTED) ? text => seal.seal(text) : null,
+    seal: seal !== null && include.includes(ENCRYPTED) ? seal.seal : null,
   }
 }
 

@@ -49,6 +49,7 @@ const ID_PREFIXES: Readonly<Record<string, string>> = {
   function_call_output: 'fco',
   custom_tool_call: 'ctc',
   custom_tool_call_output: 'ctco',
+  compaction: 'cmp',
 }
 
 /** The items with types and ids, as they are listed later; `unique` stands in the ids of those that have none. */

@@ -1,4 +1,5 @@
-import { z } from 'zod'
+import { z } from '@hono/zod-openapi'
+import { Metadata, ModelField } from '../generation-fields.ts'
 
 /**
  * The body of `POST /v1/responses`, as far as it is checked. Fields that are not here pass: of options of a model's own all go on to it.
@@ -13,7 +14,7 @@ const text = z.looseObject({ type: z.enum(['input_text', 'output_text', 'text'])
 const refusal = z.looseObject({ type: z.literal('refusal'), refusal: z.string() })
 const image = z.looseObject({
   type: z.literal('input_image'),
-  image_url: z.string().nullish().meta({ description: 'An address, or a data URL.' }),
+  image_url: z.string().nullish().openapi({ description: 'An address, or a data URL.' }),
   detail: z.string().nullish(),
 })
 const otherPart = z.looseObject({
@@ -31,7 +32,7 @@ const functionCall = z.looseObject({
   call_id: z.string().min(1),
   name: z.string().min(1),
   namespace: z.string().nullish(),
-  arguments: z.string().meta({ description: 'JSON text.' }),
+  arguments: z.string().openapi({ description: 'JSON text.' }),
 })
 const functionCallOutput = z.looseObject({
   type: z.enum(['function_call_output', 'custom_tool_call_output']),
@@ -52,20 +53,24 @@ const reasoning = z.looseObject({
   encrypted_content: z
     .string()
     .nullish()
-    .meta({ description: 'As it came; it holds the reasoning of a response that was not kept.' }),
+    .openapi({ description: 'As it came; it holds the reasoning of a response that was not kept.' }),
+})
+const compaction = z.looseObject({
+  type: z.literal('compaction'),
+  encrypted_content: z.string().openapi({ description: 'As POST /v1/responses/compact answered it.' }),
 })
 const itemReference = z.looseObject({
   type: z.literal('item_reference'),
-  id: z.string().min(1).meta({ description: 'The id of an item of an earlier response that was kept.' }),
+  id: z.string().min(1).openapi({ description: 'The id of an item of an earlier response that was kept.' }),
 })
-const known = [message, functionCall, functionCallOutput, customToolCall, reasoning, itemReference] as const
+const known = [message, functionCall, functionCallOutput, customToolCall, reasoning, compaction, itemReference] as const
 const KNOWN_TYPES = new Set([
   ...['message', 'function_call', 'function_call_output', 'custom_tool_call', 'custom_tool_call_output'],
-  ...['reasoning', 'item_reference'],
+  ...['reasoning', 'compaction', 'item_reference'],
 ])
 const otherItem = z
   .looseObject({ type: z.string().refine(type => !KNOWN_TYPES.has(type), ABORT) })
-  .meta({ description: 'An item of another type is left out, and named in the header x-headrace-dropped.' })
+  .openapi({ description: 'An item of another type is left out, and named in the header x-headrace-dropped.' })
 
 const item = z.union([z.discriminatedUnion('type', [...known]), otherItem])
 
@@ -81,31 +86,27 @@ const tool = z
     path: ['name'],
     message: 'is required',
   })
-  .meta({ description: 'A function, a custom tool or a namespace of them. Tools that a host would run are left out.' })
-
-/** Bounds on `metadata`, as OpenAI's. */
-export const METADATA = z
-  .record(z.string().max(64), z.string().max(512))
-  .refine(pairs => Object.keys(pairs).length <= 16, { message: 'an object of at most 16 pairs' })
-  .meta({ description: 'At most 16 pairs of strings, names up to 64 and values up to 512 characters long.' })
+  .openapi({
+    description: 'A function, a custom tool or a namespace of them. Tools that a host would run are left out.',
+  })
 
 /** What can be asked of `POST /v1/responses`. */
 export const RESPONSES_BODY = z
   .looseObject({
-    model: z.string().min(1),
+    model: ModelField,
     input: z.union([z.string(), z.array(item)]).nullish(),
     instructions: z
       .string()
       .nullish()
-      .meta({ description: 'Comes before the input; not carried over by previous_response_id.' }),
-    previous_response_id: z.string().min(1).nullish().meta({
+      .openapi({ description: 'Comes before the input; not carried over by previous_response_id.' }),
+    previous_response_id: z.string().min(1).nullish().openapi({
       description: 'A response that was kept: its input and output come before the input. All of it is charged.',
     }),
     store: z
       .boolean()
       .nullish()
-      .meta({ description: 'Keep the response, to be read and continued by its id. Default true.' }),
-    background: z.boolean().nullish().meta({ description: 'Answer at once and work on it until it ends.' }),
+      .openapi({ description: 'Keep the response, to be read and continued by its id. Default true.' }),
+    background: z.boolean().nullish().openapi({ description: 'Answer at once and work on it until it ends.' }),
     stream: z.boolean().nullish(),
     max_output_tokens: z.int().min(1).nullish(),
     temperature: z.number().min(0).max(2).nullish(),
@@ -120,7 +121,7 @@ export const RESPONSES_BODY = z
         summary: z
           .string()
           .nullish()
-          .meta({ description: '"none" leaves the summary out; otherwise it is the reasoning itself.' }),
+          .openapi({ description: '"none" leaves the summary out; otherwise it is the reasoning itself.' }),
       })
       .nullish(),
     text: z
@@ -131,10 +132,10 @@ export const RESPONSES_BODY = z
       .nullish(),
     include: z.array(z.string()).nullish(),
     truncation: z.enum(['auto', 'disabled']).nullish(),
-    metadata: METADATA.nullish(),
+    metadata: Metadata.nullish(),
     service_tier: z.string().nullish(),
     prompt_cache_key: z.string().nullish(),
     safety_identifier: z.string().nullish(),
     user: z.string().nullish(),
   })
-  .meta({ id: 'CreateResponse' })
+  .openapi('ResponseRequest')
