@@ -517,12 +517,12 @@ export const configSchema = z.strictObject({
   billing: billing.prefault({}).meta(about('What invoices say beside the charges.')),
   engine: engine.prefault({}).meta(about('The embedded engine (llama.cpp).')),
   models: models.prefault({}).meta(about('Which models are there from the start.')),
+  responses: responses.prefault({}).meta(about('What is kept of answers for the clients that got them.')),
   upstreams: z
     .array(upstream)
     .max(1_024)
     .default([])
     .meta(about('Other servers that speak the OpenAI protocol: vLLM, SGLang, providers.')),
-  responses: responses.prefault({}).meta(about('What is kept of answers for the clients that got them.')),
   log: log.prefault({}).meta(about('The log, on standard error.')),
   telemetry: telemetry.prefault({}).meta(about('What can be measured from outside.')),
   payments: payments.prefault({}).meta(about('How credit is bought.')),

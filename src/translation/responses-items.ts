@@ -1,5 +1,6 @@
 import type { JsonObject } from '../inference/request.ts'
 import { isObject } from '../wire/json-object.ts'
+import { unpackReasoning } from './reasoning-details.ts'
 import { contentToChat, defined } from './responses-parts.ts'
 import { customArguments, flatName } from './responses-tools.ts'
 
@@ -81,7 +82,7 @@ function toolMessage(item: JsonObject): JsonObject {
 class AssistantTurn {
   readonly #reasoning: string[] = []
   readonly #details: JsonObject[] = []
-  /** Something was sealed by somebody else: only the details hold it. */
+  /** Something is signed or sealed by somebody else: only the details hold it. */
   #foreign = false
   #content: unknown
   #refusal: string | undefined
@@ -114,18 +115,23 @@ class AssistantTurn {
     const { encrypted_content: sealed, id } = item
     const isSealed = typeof sealed === 'string' && sealed !== ''
     const opened = isSealed ? open(sealed) : undefined
-    const content = opened ?? textsOf(item.content)
+    const packed = typeof opened === 'string' ? unpackReasoning(opened) : undefined
+    const content = packed?.text || textsOf(item.content)
+    const details = packed?.details ?? (Array.isArray(item.reasoning_details) ? item.reasoning_details : [])
     const summary = textsOf(item.summary)
     const read = content ?? summary
     const named = defined({ id })
-    if (content !== undefined) this.#details.push({ type: 'reasoning.text', text: content, ...named })
+    if (details.length > 0) {
+      this.#foreign = true
+      this.#details.push(...details)
+    } else if (content !== undefined) this.#details.push({ type: 'reasoning.text', text: content, ...named })
     else if (summary !== undefined) this.#details.push({ type: 'reasoning.summary', summary, ...named })
     if (read !== undefined) this.#reasoning.push(read)
     if (opened === null) {
       this.#foreign = true
       this.#details.push({ type: 'reasoning.encrypted', data: sealed, ...named })
     }
-    return read !== undefined || !isSealed || opened === null
+    return read !== undefined || !isSealed || opened !== undefined
   }
 
   call(item: JsonObject): void {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import type { JsonObject } from '../inference/request.ts'
+import { addDetails, packReasoning, unpackReasoning } from './reasoning-details.ts'
 import { chatToResponses, responsesToChat } from './responses.ts'
 import { customInput } from './responses-tools.ts'
 
@@ -238,6 +239,33 @@ test('sealed reasoning: ours is opened, of others it is passed on, ours that can
     { role: 'assistant', content: '', reasoning_details: [{ type: 'reasoning.encrypted', data: 'x', id: 'rs' }] },
   ])
   assert.deepEqual(ask(() => undefined).dropped, ['input[0] (reasoning)'])
+})
+
+test('pieces of details are joined by their index', () => {
+  const details: JsonObject[] = []
+  addDetails(details, [{ type: 'reasoning.text', index: 0, text: 'a' }])
+  addDetails(details, [
+    { type: 'reasoning.text', index: 0, text: 'b', signature: 's' },
+    { type: 'reasoning.encrypted', index: 0, data: 'd' },
+    { type: 'reasoning.text', text: 'c' },
+    { type: 'reasoning.text', text: 'd' },
+    'nothing',
+  ])
+  assert.deepEqual(details, [
+    { type: 'reasoning.text', index: 0, text: 'ab', signature: 's' },
+    { type: 'reasoning.encrypted', index: 0, data: 'd' },
+    { type: 'reasoning.text', text: 'c' },
+    { type: 'reasoning.text', text: 'd' },
+  ])
+})
+
+test('what was sealed as plain text is read as such', () => {
+  for (const text of ['Hm', '{"a":1}', '{', '']) assert.deepEqual(unpackReasoning(text), { text, details: [] })
+  fc.assert(
+    fc.property(fc.string(), words => {
+      assert.deepEqual(unpackReasoning(packReasoning({ text: words, details: [] })), { text: words, details: [] })
+    }),
+  )
 })
 
 test('tools: namespaces are flattened, free text becomes a parameter, what a host would run is dropped', () => {

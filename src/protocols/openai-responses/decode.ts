@@ -57,6 +57,11 @@ export function decodeResponses(
     throw unsupported('conversation', 'is not supported; go on with previous_response_id, or send the items.')
   if (body.prompt !== undefined && body.prompt !== null)
     throw unsupported('prompt', 'names a stored prompt, and none are stored here; send instructions and input.')
+  if (isObject(body.prompt_cache_options) && body.prompt_cache_options.prewarm === true)
+    throw unsupported(
+      'prompt_cache_options.prewarm',
+      'is not supported; a request with max_output_tokens 1 fills the cache.',
+    )
   const compacts = COMPACT_PATH.test(context.path ?? '')
   if (compacts && settings.seal === null) throw unsupported('input', 'cannot be compacted by this server.')
   const store = !compacts && body.store !== false && settings.keepMs > 0

@@ -128,6 +128,20 @@ test('the events come in this order', () => {
   )
 })
 
+test('what signs a thought comes back with it, sealed or not', () => {
+  const signed = { type: 'reasoning.text', text: 'Hm', signature: 'Eq=' }
+  const said = [{ reasoning: 'Hm' }, { extra: { reasoning_details: [signed] } }, { content: 'Hi' }]
+  const { output } = wholeOf({ include: ['reasoning.encrypted_content'] }, said)
+  assert.equal(output.length, 2)
+  for (const left of ['encrypted_content', 'reasoning_details']) {
+    const { [left]: proof, type, summary } = output[0]
+    const { body } = requestOf({ input: [{ [left]: proof, type, summary }, output[1]] })
+    assert.deepEqual(body.messages, [
+      { role: 'assistant', content: 'Hi', reasoning_content: 'Hm', reasoning_details: [signed] },
+    ])
+  }
+})
+
 test('a summary that is not wanted is left out', () => {
   const fields = { reasoning: { summary: 'none' } }
   assert.ok(streamOf(fields, [{ reasoning: 'Hm' }]).every(({ type }) => !type.includes('summary')))

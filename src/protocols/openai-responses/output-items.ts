@@ -1,5 +1,6 @@
 import type { TokenLogprob, ToolCallDelta } from '../../inference/event.ts'
 import type { JsonObject } from '../../inference/request.ts'
+import { addDetails, packReasoning } from '../../translation/reasoning-details.ts'
 import { type CalledTool, customInput } from '../../translation/responses-tools.ts'
 import { chatLogprobsJson } from '../openai-chat/logprobs.ts'
 import type { EventOf } from '../protocol.ts'
@@ -26,6 +27,8 @@ interface Reasoning {
   readonly kind: 'reasoning'
   readonly id: string
   text: string
+  /** What its maker says of it beside the text. */
+  readonly details: JsonObject[]
   done: boolean
 }
 interface Part {
@@ -71,8 +74,9 @@ export class OutputItems {
   }
 
   /** Takes a piece of the answer. */
-  add({ reasoning, content, refusal, toolCalls, logprobs }: EventOf<'delta'>): void {
+  add({ reasoning, content, refusal, toolCalls, logprobs, extra }: EventOf<'delta'>): void {
     if (reasoning !== undefined) this.#addReasoning(reasoning)
+    if (Array.isArray(extra?.reasoning_details)) addDetails(this.#thought().details, extra.reasoning_details)
     if (content !== undefined || (logprobs !== undefined && this.#open?.kind === 'message'))
       this.#addText('output_text', content ?? '', this.#style.logprobs ? (logprobs ?? []) : [])
     if (refusal !== undefined) this.#addText('refusal', refusal, [])
@@ -96,29 +100,33 @@ export class OutputItems {
     return this.#cutShort && index === this.#items.length - 1 ? 'incomplete' : 'completed'
   }
 
+  /** The reasoning that grows; a new one where something else was said last. */
+  #thought(): Reasoning {
+    if (this.#open?.kind === 'reasoning') return this.#open
+    this.#close('completed')
+    const item: Reasoning = { kind: 'reasoning', id: this.#newId('reasoning'), text: '', details: [], done: false }
+    this.#open = item
+    this.#begin(item)
+    return item
+  }
+
   #addReasoning(text: string): void {
-    let item = this.#open
-    if (item?.kind !== 'reasoning') {
-      this.#close('completed')
-      item = { kind: 'reasoning', id: this.#newId('reasoning'), text: '', done: false }
-      this.#open = item
-      this.#begin(item)
-      const at = this.#at(item)
-      this.#emit?.('response.content_part.added', `${at},"content_index":0,"part":{"type":"reasoning_text","text":""}`)
-      if (this.#style.summary) {
-        this.#emit?.(
-          'response.reasoning_summary_part.added',
-          `${at},"summary_index":0,"part":{"type":"summary_text","text":""}`,
-        )
-      }
-    }
+    if (text === '') return
+    const item = this.#thought()
+    const first = item.text === ''
     item.text += text
     if (this.#emit === null) return
     const at = this.#at(item)
+    const part = `${at},"content_index":0`
+    const summary = `${at},"summary_index":0`
     const delta = JSON.stringify(text)
-    this.#emit('response.reasoning_text.delta', `${at},"content_index":0,"delta":${delta}`)
-    if (this.#style.summary)
-      this.#emit('response.reasoning_summary_text.delta', `${at},"summary_index":0,"delta":${delta}`)
+    if (first) {
+      this.#emit('response.content_part.added', `${part},"part":{"type":"reasoning_text","text":""}`)
+      if (this.#style.summary)
+        this.#emit('response.reasoning_summary_part.added', `${summary},"part":{"type":"summary_text","text":""}`)
+    }
+    this.#emit('response.reasoning_text.delta', `${part},"delta":${delta}`)
+    if (this.#style.summary) this.#emit('response.reasoning_summary_text.delta', `${summary},"delta":${delta}`)
   }
 
   #addText(type: Part['type'], text: string, logprobs: readonly TokenLogprob[]): void {
@@ -178,24 +186,23 @@ export class OutputItems {
     const item = this.#open
     if (item === null) return
     this.#open = null
-    const at = this.#at(item)
     if (item.kind === 'message') this.#endPart(item, item.parts.length - 1)
-    else if (this.#emit !== null) {
-      const text = JSON.stringify(item.text)
-      this.#emit('response.reasoning_text.done', `${at},"content_index":0,"text":${text}`)
-      this.#emit(
-        'response.content_part.done',
-        `${at},"content_index":0,"part":{"type":"reasoning_text","text":${text}}`,
-      )
-      if (this.#style.summary) {
-        this.#emit('response.reasoning_summary_text.done', `${at},"summary_index":0,"text":${text}`)
-        this.#emit(
-          'response.reasoning_summary_part.done',
-          `${at},"summary_index":0,"part":{"type":"summary_text","text":${text}}`,
-        )
-      }
-    }
+    else this.#endReasoning(item)
     this.#endItem(item, status)
+  }
+
+  #endReasoning(item: Reasoning): void {
+    if (this.#emit === null || item.text === '') return
+    const at = this.#at(item)
+    const text = JSON.stringify(item.text)
+    this.#emit('response.reasoning_text.done', `${at},"content_index":0,"text":${text}`)
+    this.#emit('response.content_part.done', `${at},"content_index":0,"part":{"type":"reasoning_text","text":${text}}`)
+    if (!this.#style.summary) return
+    this.#emit('response.reasoning_summary_text.done', `${at},"summary_index":0,"text":${text}`)
+    this.#emit(
+      'response.reasoning_summary_part.done',
+      `${at},"summary_index":0,"part":{"type":"summary_text","text":${text}}`,
+    )
   }
 
   #endPart(item: Message, index: number): void {
@@ -254,13 +261,14 @@ export class OutputItems {
           content: begun ? item.parts.map(partJson) : [],
         }
       case 'reasoning': {
-        const { id, text } = item
+        const { id, text, details } = item
         const { summary, seal } = this.#style
+        const told = begun && text !== ''
         return {
-          ...{ id, type: 'reasoning', summary: begun && summary ? [{ type: 'summary_text', text }] : [] },
-          ...(begun && { content: [{ type: 'reasoning_text', text }] }),
-          ...(begun && seal !== null && { encrypted_content: seal(text) }),
-          status,
+          ...{ id, type: 'reasoning', status, summary: told && summary ? [{ type: 'summary_text', text }] : [] },
+          ...(told && { content: [{ type: 'reasoning_text', text }] }),
+          ...(begun && seal !== null && { encrypted_content: seal(packReasoning({ text, details })) }),
+          ...(begun && details.length > 0 && { reasoning_details: details }),
         }
       }
       case 'call': {

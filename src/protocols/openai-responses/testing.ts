@@ -63,6 +63,10 @@ export const SAID: fc.Arbitrary<Omit<Said, 'type' | 'choice' | 'tokens'>[]> = fc
       text.map(content => ({ content })),
       text.map(refusal => ({ refusal })),
       fc.record({ content: text, reasoning: text }),
+      fc.record({ reasoning: text, details: fc.nat(1) }).map(({ reasoning, details }) => ({
+        ...(details === 0 && { reasoning }),
+        extra: { reasoning_details: [{ type: 'reasoning.encrypted', data: 'x', index: details }] },
+      })),
       fc
         .array(fc.record({ index: fc.nat(2), arguments: text }), { minLength: 1, maxLength: 2 })
         .map(toolCalls => ({ toolCalls })),
