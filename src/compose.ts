@@ -22,13 +22,15 @@ import { requestCharge } from './control/request-charge.ts'
 import { modelsOf, priceHistory, type StoredModel, type StoredTarget } from './control/snapshot-builder.ts'
 import { createEngineUpstream, type EngineUpstream } from './engine/engine-upstream.ts'
 import { ApiError } from './errors.ts'
+import { BackgroundResponses } from './gateway/background-responses.ts'
 import { clientAddressReader } from './gateway/client-address.ts'
 import { fetchListener } from './gateway/fetch-listener.ts'
 import { Idempotency } from './gateway/idempotency.ts'
 import { type ListenerSettings, listen } from './gateway/listener.ts'
 import { Pipeline } from './gateway/pipeline.ts'
 import type { Tariff } from './inference/price.ts'
-import type { Price, Snapshot, Target } from './inference/snapshot.ts'
+import type { InferenceRequest, Protocol } from './inference/request.ts'
+import type { Model, Price, Snapshot, Target } from './inference/snapshot.ts'
 import { type BalanceWatch, Books, type LimitCrossing } from './ledger/books.ts'
 import { LowBalance } from './ledger/low-balance.ts'
 import { formatDollars, parseDollars } from './ledger/money.ts'
@@ -44,6 +46,10 @@ import { createStripePayments, type StripePayments } from './payments/stripe/str
 import { priceAt } from './pricing/calendar.ts'
 import { documentOfTariff, sameTariff } from './pricing/document.ts'
 import { overCost } from './pricing/margin.ts'
+import { createOpenAiChat } from './protocols/openai-chat/codec.ts'
+import { createOpenAiResponses } from './protocols/openai-responses/codec.ts'
+import { createReasoningSeal } from './protocols/openai-responses/reasoning-seal.ts'
+import type { KeptReader, ProtocolCodec } from './protocols/protocol.ts'
 import { PROTOCOLS } from './protocols/protocols.ts'
 import { SYSTEM_CLOCK } from './std/clock.ts'
 import { createIdMaker } from './std/request-id.ts'
@@ -77,6 +83,7 @@ const NANODOLLARS_PER_DOLLAR = 1e9
 /** How often old months are looked for. */
 const CLOSE_MONTHS_EVERY_MS = 6 * 3_600_000
 const HOUR_MS = 3_600_000
+const DAY_MS = 24 * HOUR_MS
 
 /** How often grants are looked for that are over. */
 const END_GRANTS_EVERY_MS = 30_000
@@ -261,6 +268,9 @@ export async function serve(config: Config, hooks: ServeHooks): Promise<RunningS
     })
     const keyHasher = new KeyHasher(pepper)
     const salt = randomBytes(16).toString('hex')
+    const keptOf = (orgId: string): KeptReader => ({
+      find: async (kind, id) => (await store.kept.find(kind, orgId, id, Date.now()))?.json ?? null,
+    })
     const pipeline = new Pipeline({
       snapshot: publisher.current,
       books,
@@ -276,9 +286,7 @@ export async function serve(config: Config, hooks: ServeHooks): Promise<RunningS
         answerBytesMax: config.money.idempotency.answerBytesMax,
       }),
       newId,
-      keptOf: orgId => ({
-        find: async (kind, id) => (await store.kept.find(kind, orgId, id, Date.now()))?.json ?? null,
-      }),
+      keptOf,
       cacheSaltOf: (orgId, scope) => (scope === undefined ? `${salt}:${orgId}` : `${salt}:${orgId}:${scope}`),
       limits: {
         firstByteTimeoutMs: config.server.firstByteTimeoutMs,
@@ -318,13 +326,22 @@ export async function serve(config: Config, hooks: ServeHooks): Promise<RunningS
       webhooks,
       onError: error => log.error({ err: error }, 'a mistake of the control plane'),
     })
+    const codecs = createCodecs(config, pepper)
+    const background = new BackgroundResponses({
+      ...{ pipeline, kept: store.kept, keepMs: config.responses.keepDays * DAY_MS, nowMs: () => Date.now() },
+      onError: error => log.error({ err: error }, 'how a background response ended could not be written'),
+    })
+    undo.push(() => background.idle())
+    const interrupted = await background.recover()
+    if (interrupted > 0) log.warn({ interrupted }, 'background responses were cut off by the end of the last server')
     const clientApi = createClientApi({
-      codecs: PROTOCOLS,
+      codecs: [...codecs.values()],
       snapshot: publisher.current,
       keyHasher,
       nowMs: () => Date.now(),
       newId,
       kept: store.kept,
+      countInput: (request, model) => countInput(upstreams, request, model),
       usageOf: (orgId, requestId) => requestCharge(store, orgId, requestId, pipeline.runningRequest(orgId, requestId)),
       settlementOf: requestId => store.usageByRequest(requestId),
       async creditOf(orgId) {
@@ -340,13 +357,14 @@ export async function serve(config: Config, hooks: ServeHooks): Promise<RunningS
         const view = upstreams.view(target)
         return view && { available: view.available, speed: upstreams.speed(target) }
       },
+      background,
       onError: error => log.error({ err: error }, 'a mistake of the client API'),
     })
     const controlListener = fetchListener(request => control.fetch(request))
     hooks.onProgress({ type: 'phase', name: 'listen' })
     const listener = await listen({
-      pipeline,
-      codecs: new Map(PROTOCOLS.map(codec => [codec.protocol, codec])),
+      pipeline: background,
+      codecs,
       snapshot: publisher.current,
       keyHasher,
       newId,
@@ -386,6 +404,22 @@ export async function serve(config: Config, hooks: ServeHooks): Promise<RunningS
   }
 }
 
+// Of the first place that can count: all places of a model have the same weights.
+async function countInput(
+  upstreams: UpstreamSet,
+  request: InferenceRequest,
+  model: Model,
+): Promise<number | undefined> {
+  for (const { upstreamId, upstreamModel } of model.targets) {
+    const counted = await upstreams
+      .get(upstreamId)
+      ?.countInput?.(request, upstreamModel)
+      .catch(() => undefined)
+    if (counted !== undefined) return counted
+  }
+  return undefined
+}
+
 // The first call drains and closes everything; a second is an operator who has waited long enough.
 function stoppable(
   pipeline: Pipeline,
@@ -415,6 +449,13 @@ function stoppable(
       return closed.promise
     },
   }
+}
+
+/** What clients can speak, by its name. */
+function createCodecs(config: Config, pepper: Buffer): ReadonlyMap<Protocol, ProtocolCodec> {
+  const keepMs = config.responses.keepDays * DAY_MS
+  const keeping = [createOpenAiChat({ keepMs }), createOpenAiResponses({ keepMs, seal: createReasoningSeal(pepper) })]
+  return new Map([...PROTOCOLS, ...keeping].map(codec => [codec.protocol, codec]))
 }
 
 async function runBackwards(steps: (() => Promise<void> | void)[]): Promise<void> {

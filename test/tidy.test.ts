@@ -25,7 +25,7 @@ function importsOf(file: string): string[] {
   )
 }
 
-const LEAVES = ['std', 'errors.ts', 'inference', 'wire', 'ledger', 'pricing', 'gguf']
+const LEAVES = ['std', 'errors.ts', 'inference', 'wire', 'ledger', 'pricing', 'gguf', 'translation']
 const STAGES = ['protocols', 'admission', 'router', 'upstreams', 'settlement']
 
 /** What each part may import beside itself; a part that is not named here may import nothing of the project. */
@@ -37,6 +37,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   ledger: ['std', 'inference'],
   pricing: ['std', 'inference', 'ledger'],
   gguf: ['std'],
+  translation: ['std', 'errors.ts', 'inference', 'wire'],
   config: ['ledger', 'pricing', 'std'],
   telemetry: LEAVES,
   protocols: [...LEAVES, 'config', 'telemetry'],

@@ -7,11 +7,13 @@ import { errorBody, surfaceOf } from '../protocols/surface.ts'
 import { parseJsonBody } from '../wire/json.ts'
 import { validationError } from '../wire/validation-error.ts'
 import { balanceRoutes } from './balance.ts'
+import { chatCompletionRoutes } from './chat-completions.ts'
 import { type ClientApiDeps, type ClientApp, newClientApp } from './context.ts'
 import { clientDocument } from './openapi.ts'
 import { openRouterAccountRoutes } from './openrouter-account.ts'
 import { openRouterModelRoutes } from './openrouter-models.ts'
 import { referencePage } from './reference-page.ts'
+import { responseRoutes } from './responses.ts'
 import { usageRoutes } from './usage.ts'
 
 const OPENAPI_PATH = '/openapi.json'
@@ -81,7 +83,14 @@ export function createClientApi(deps: ClientApiDeps): ClientApi {
     context.header('content-security-policy', "default-src 'none'; style-src 'unsafe-inline'")
     return context.html(described().html)
   })
-  for (const addRoutes of [usageRoutes, balanceRoutes, openRouterModelRoutes, openRouterAccountRoutes])
+  for (const addRoutes of [
+    usageRoutes,
+    responseRoutes,
+    chatCompletionRoutes,
+    balanceRoutes,
+    openRouterModelRoutes,
+    openRouterAccountRoutes,
+  ])
     addRoutes(app, deps)
   return {
     fetch: (request, requestId) => app.fetch(request, { requestId }),

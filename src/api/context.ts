@@ -1,8 +1,8 @@
 import { OpenAPIHono, type z } from '@hono/zod-openapi'
 import type { Caller } from '../admission/authenticate.ts'
 import type { KeyHasher } from '../admission/key-hasher.ts'
-import type { Surface } from '../inference/request.ts'
-import type { Snapshot, Target } from '../inference/snapshot.ts'
+import type { InferenceRequest, Surface } from '../inference/request.ts'
+import type { Model, Snapshot, Target } from '../inference/snapshot.ts'
 import type { Funds } from '../ledger/books.ts'
 import type { CreditTotals } from '../ledger/grant.ts'
 import type { Settlement } from '../ledger/journal.ts'
@@ -13,7 +13,7 @@ import { ERROR_ANSWER } from './schemas.ts'
 
 /** What the resources of the client API are made of. Everything that touches the world is handed in. */
 export interface ClientApiDeps {
-  /** The protocols that inference requests are answered in, for the API's description. */
+  /** The protocols that inference requests are answered in, for the API's description and to read bodies. */
   readonly codecs: readonly ProtocolCodec[]
   readonly snapshot: () => Snapshot
   readonly keyHasher: KeyHasher
@@ -32,6 +32,9 @@ export interface ClientApiDeps {
   readonly keyChargedSince: (keyId: string, fromMs: number) => Promise<bigint>
   /** How a target does; undefined when there is no such upstream. */
   readonly targetState: (target: Target) => TargetState | undefined
+  /** Input tokens of a request: exact, or surely not below what the model will read; undefined where nobody can count now. */
+  readonly countInput: (request: InferenceRequest, model: Model) => Promise<number | undefined>
+  readonly background: RunningResponses
   /** Told of our own mistakes, which clients are not. */
   readonly onError: (error: unknown) => void
 }
@@ -39,6 +42,20 @@ export interface ClientApiDeps {
 /** An org's credit: how it came about, and what is left of it. */
 export interface OrgCredit extends Funds {
   readonly totals: CreditTotals
+}
+
+/** Responses that run in the background. */
+export interface RunningResponses {
+  /** How far one is that is kept as unfinished. */
+  statusOf(id: string): 'queued' | 'in_progress'
+  /** Stops one, and resolves when what is kept of it says how it ended; at once when none of that id runs. */
+  cancel(orgId: string, id: string): Promise<void>
+  /** Tells its events from the first on; see `BackgroundResponses.watch`. */
+  watch(
+    orgId: string,
+    id: string,
+    watcher: { write(text: string): void; end(): void },
+  ): (() => void) | false | undefined
 }
 
 /** What a handler knows of the request beside what the client sent. */

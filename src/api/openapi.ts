@@ -48,8 +48,10 @@ export function clientDocument(app: DescribedApp, codecs: readonly ProtocolCodec
   const { openAPIRegistry: registry } = app
   registry.registerComponent('securitySchemes', 'apiKey', { type: 'http', scheme: 'bearer' })
   registry.registerComponent('securitySchemes', 'apiKeyHeader', { type: 'apiKey', in: 'header', name: 'x-api-key' })
+  // A path that a resource describes itself is answered by a protocol, and asks another thing of it.
+  const apart = new Set(registry.definitions.map(each => (each.type === 'route' ? each.route.path : '')))
   for (const { protocol, description } of codecs) {
-    if (description !== undefined) registry.registerPath(inferenceRoute(protocol, description))
+    if (description !== undefined) registry.registerPath(inferenceRoute(protocol, description, apart))
   }
   for (const [path, summary, answer] of [
     ['/v1/models', 'List the models', ModelListAnswer],
@@ -105,8 +107,14 @@ function alsoAt(paths: readonly string[]): string {
   return paths.length === 0 ? '' : `Also at ${paths.join(', ')}.`
 }
 
-function inferenceRoute(protocol: Protocol, { summary, tag, text, body, answer, event }: ProtocolDescription) {
-  const paths = generateRoutes().flatMap(([path, route]) => (route.protocol === protocol ? [path] : []))
+function inferenceRoute(
+  protocol: Protocol,
+  { summary, tag, text, body, answer, event }: ProtocolDescription,
+  apart: ReadonlySet<string>,
+) {
+  const paths = generateRoutes().flatMap(([path, route]) =>
+    route.protocol === protocol && !apart.has(path) ? [path] : [],
+  )
   const [path = '', ...others] = paths
   return {
     method: 'post' as const,

@@ -527,6 +527,16 @@ const billing = z.strictObject({
     ),
 })
 
+const responses = z.strictObject({
+  keepDays: count(
+    30,
+    0,
+    3_650,
+    'How long responses and stored chat completions are kept, with their input, to be read and continued by id. 0: none are; then background responses are refused, and a client that names an earlier response is told that it is not here.',
+    'days',
+  ),
+})
+
 const log = z.strictObject({
   level: z
     .enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'])
@@ -556,6 +566,7 @@ export const configSchema = z.strictObject({
   billing: billing.prefault({}).meta(about('What invoices say beside the charges.')),
   engine: engine.prefault({}).meta(about('The embedded engine (llama.cpp).')),
   models: models.prefault({}).meta(about('Which models are there from the start.')),
+  responses: responses.prefault({}).meta(about('What is kept of answers for the clients that got them.')),
   upstreams: z
     .array(upstream)
     .max(1_024)

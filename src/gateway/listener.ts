@@ -33,7 +33,7 @@ export type PaymentReceiver = (headers: IncomingHttpHeaders, body: Uint8Array) =
 
 /** What the listener answers with. */
 export interface ListenerParts {
-  readonly pipeline: Pipeline
+  readonly pipeline: Pick<Pipeline, 'serve'>
   readonly codecs: ReadonlyMap<Protocol, ProtocolCodec>
   readonly snapshot: () => Snapshot
   readonly keyHasher: KeyHasher
@@ -190,6 +190,7 @@ export function createHandler(parts: ListenerParts): RequestListener {
           client,
           requestId,
           surface: route.surface,
+          path,
           pathModel: route.pathModel,
           from: () => settings.clientAddress(request),
         })

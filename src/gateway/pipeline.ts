@@ -74,6 +74,8 @@ export interface Incoming {
   /** Also sent as `x-request-id`. */
   readonly requestId: string
   readonly surface: Surface
+  /** Without its query; absent where the request did not come over HTTP. */
+  readonly path?: string
   /** The model's id, where the path names it. */
   readonly pathModel?: string
   /** `batch`: no client waits, and the price is that of batches. */
@@ -82,8 +84,22 @@ export interface Incoming {
   readonly caller?: () => Caller
   /** What of a whole answer is to be kept beside it, durable together with its settlement. */
   readonly keep?: (answer: Uint8Array, owner: KeptOwner) => readonly KeptDocument[]
+  /**
+   * Called once the request is let in, before it runs. Answers where the answer is to go instead of the client, who is not waited for;
+   * null: to the client. What it rejects with refuses the request.
+   */
+  readonly detach?: (admitted: Admitted) => Promise<ClientPort | null>
   /** The client's address, for the log of refusals. */
   readonly from?: () => string
+}
+
+/** A request that was let in. */
+export interface Admitted {
+  readonly request: InferenceRequest
+  readonly caller: Caller
+  readonly model: Model
+  /** Wall clock. */
+  readonly admittedMs: number
 }
 
 /** A silent buffered answer gets a blank, which JSON allows before a value, well before undici's 300 s without a byte. */
@@ -134,7 +150,8 @@ export class Pipeline {
 
   /** Serves one exchange to its end. Never rejects. */
   async serve(codec: ProtocolCodec, incoming: Incoming): Promise<void> {
-    const { client, requestId } = incoming
+    const { requestId } = incoming
+    let { client } = incoming
     const { clock, telemetry } = this.#parts
     const receivedMs = clock.monotonicMs()
     let once: Once | null = null
@@ -163,7 +180,9 @@ export class Pipeline {
       }
       const ticket = await this.#admit(caller, request, offers, snapshot.limitsByKey.get(caller.key.id))
       try {
-        await this.#run(codec, request, caller, ticket, incoming, once, receivedMs)
+        const { admittedMs, model } = ticket.quote
+        client = (await incoming.detach?.({ request, caller, model, admittedMs })) ?? client
+        await this.#run(codec, request, caller, ticket, { ...incoming, client }, once, receivedMs)
       } finally {
         // Gives back whatever no settlement took, on every path.
         this.#parts.books.void(ticket.hold)
@@ -265,8 +284,8 @@ export class Pipeline {
   }
 
   #decodeContext(incoming: Incoming, { org }: Caller): DecodeContext {
-    const { requestId, surface, headers, pathModel } = incoming
-    return { requestId, surface, headers, pathModel, kept: this.#parts.keptOf?.(org.id) }
+    const { requestId, surface, headers, path, pathModel } = incoming
+    return { requestId, surface, headers, path, pathModel, kept: this.#parts.keptOf?.(org.id) }
   }
 
   #refuseWhileDraining(): void {
@@ -517,6 +536,7 @@ function wholeAnswer(
     serviceTier: request.serviceTier === undefined ? undefined : tier,
     usageExtra: relay.usageExtra,
     notice: noticeOf(ending === 'exhausted', streamTooLong),
+    completedMs: nowMs,
   })
   const last = tail.length === 0 ? end : Buffer.concat([...tail, end])
   const tooLong = request.stream ? streamTooLong : once !== null && !once.fits(last.length)

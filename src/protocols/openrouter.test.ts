@@ -4,11 +4,11 @@ import { ApiError, type ErrorCode } from '../errors.ts'
 import type { InferenceEvent } from '../inference/event.ts'
 import type { JsonObject } from '../inference/request.ts'
 import { USAGE_ABSENT } from '../inference/usage.ts'
+import { joinedDetails } from '../translation/reasoning-details.ts'
 import { OPENAI_CHAT as CHAT } from './openai-chat/codec.ts'
 import { OPENAI_COMPLETIONS as COMPLETIONS } from './openai-completions/codec.ts'
 import { openRouterError } from './openrouter-error.ts'
 import type { AnswerEncoder, AnswerTotals, EventOf, ProtocolCodec } from './protocol.ts'
-import { joinedDetails } from './reasoning-details.ts'
 import { decodeNow } from './testing.ts'
 
 /** Answers as OpenRouter's clients read them. */
@@ -134,7 +134,7 @@ test('who does not want to read thoughts gets none, on any surface', () => {
   assert.deepEqual([passes(request({})), passes(request({ include_reasoning: false }))], [true, false])
 })
 
-test('pieces of thoughts are joined by type and index', () => {
+test('pieces of thoughts are joined by type and index, and what is no piece is left out', () => {
   const text = (index: number, fields: object) => ({ type: 'reasoning.text', index, ...fields })
   assert.deepEqual(
     joinedDetails([
@@ -149,7 +149,6 @@ test('pieces of thoughts are joined by type and index', () => {
       text(0, { text: 'Hm, yes', format: 'f', signature: 'sig' }),
       { type: 'reasoning.summary', index: 0, summary: 'thought' },
       text(1, { text: 'Next' }),
-      'odd',
     ],
   )
 })

@@ -19,6 +19,8 @@ export interface AnswerTotals {
   readonly usageExtra?: JsonObject
   /** Why an answer ended before its time, for people (a hold that could not be extended); `usage.notice` on the wire. */
   readonly notice?: string
+  /** When the answer was complete, wall clock; for protocols that say so. */
+  readonly completedMs?: number
 }
 
 /**
@@ -58,6 +60,8 @@ export interface DecodeContext {
   readonly surface: Surface
   /** Lower-case names, as Node gives them. */
   readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>
+  /** Of the request, without its query; absent where none came over HTTP. */
+  readonly path?: string
   /** The model's id where the path names it and not the body. */
   readonly pathModel?: string
   /** What is kept for the caller's org: earlier responses and their items. Absent where nothing is kept. */

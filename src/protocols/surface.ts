@@ -13,6 +13,8 @@ export interface GenerateRoute {
 const OPENAI_PATHS: Readonly<Record<string, Protocol>> = {
   '/chat/completions': 'openai-chat',
   '/completions': 'openai-completions',
+  '/responses': 'openai-responses',
+  '/responses/compact': 'openai-responses',
 }
 
 /**

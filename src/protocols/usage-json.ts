@@ -20,7 +20,7 @@ const OUR_FIELDS = new Set([
  * DeepSeek name them, since some clients read only the one and some only the other; `estimated_cost` is DeepInfra's
  * name, in dollars. Counts that are absent are 0 here: clients cannot read null.
  */
-export function usageJson(totals: AnswerTotals, form: AnswerForm): string {
+export function usageJson(totals: AnswerTotals, form?: AnswerForm): string {
   const { usage, usageExtra } = totals
   const cached = usage.cachedInputTokens
   const promptDetails: JsonObject = { cached_tokens: cached }
@@ -31,7 +31,7 @@ export function usageJson(totals: AnswerTotals, form: AnswerForm): string {
     `,"prompt_tokens_details":${detailsJson(promptDetails, usageExtra?.prompt_tokens_details)}` +
     `,"completion_tokens_details":${detailsJson({ reasoning_tokens: usage.reasoningTokens }, usageExtra?.completion_tokens_details)}` +
     `,"prompt_cache_hit_tokens":${cached},"prompt_cache_miss_tokens":${usage.inputTokens - cached}` +
-    `,"estimated_cost":${nanodollarsToDecimal(totals.chargeNanodollars)}${form.usage(totals)}`
+    `,"estimated_cost":${nanodollarsToDecimal(totals.chargeNanodollars)}${form?.usage(totals) ?? ''}`
   if (totals.notice !== undefined) json += `,"notice":${JSON.stringify(totals.notice)}`
   for (const key in usageExtra) {
     if (!OUR_FIELDS.has(key)) json += `,${JSON.stringify(key)}:${JSON.stringify(usageExtra[key] ?? null)}`

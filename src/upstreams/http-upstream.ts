@@ -139,6 +139,8 @@ function upstreamBody(attempt: Attempt, { continuation, efforts }: HttpUpstreamO
     model: attempt.upstreamModel,
     stream: true,
     stream_options: { include_usage: true },
+    // Kept by us, or by nobody.
+    store: undefined,
   }
   const limit = attempt.outputTokensFit === undefined ? attempt.outputTokensMax : attempt.outputTokensFit
   if (request.outputTokensMax !== undefined && (limit === null || request.outputTokensMax > limit)) {

@@ -206,6 +206,8 @@ async function serve(path: string, pagesMax: number) {
       keySpent: keyId => books.budgetSpent(`key:${keyId}`),
       keyChargedSince: async () => 0n,
       targetState: () => undefined,
+      countInput: async () => undefined,
+      background: { statusOf: () => 'queued', cancel: async () => undefined, watch: () => undefined },
       onError: error => assert.fail(error as Error),
     }).fetch,
     control: (_, response) => response.writeHead(404).end(),

@@ -58,6 +58,8 @@ function requestsTo(document: Document): fc.Arbitrary<Asked> {
   )
   return fc.oneof(
     ...operations.map(({ path, method, operation }) => {
+      // What is read by an id is nearly always not there.
+      const weight = path.includes('{') ? 1 : 4
       const { parameters = [], requestBody } = operation
       const values = fc.record(
         Object.fromEntries(
@@ -76,7 +78,7 @@ function requestsTo(document: Document): fc.Arbitrary<Asked> {
               { weight: 1, arbitrary: json(0).map(bytes => bytes.subarray(0, bytes.length >> 1)) },
               { weight: 1, arbitrary: fc.uint8Array({ maxLength: 64 }) },
             )
-      return fc.tuple(values, body).map(([given, bytes]): Asked => {
+      const arbitrary = fc.tuple(values, body).map(([given, bytes]): Asked => {
         const inPath = path.replace(/\{(\w+)\}/g, (_, name: string) =>
           encodeURIComponent(wellFormed(given[name]) || 'nothing'),
         )
@@ -85,6 +87,7 @@ function requestsTo(document: Document): fc.Arbitrary<Asked> {
         )
         return { method, path, operation, url: `${inPath}?${query}`, body: bytes }
       })
+      return { weight, arbitrary }
     }),
   )
 }

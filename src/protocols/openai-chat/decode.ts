@@ -21,7 +21,17 @@ type Checked = z.output<typeof ChatBody>
  * 32,000 always. Throws `ApiError` with `param`.
  */
 export function decodeChat(bytes: Uint8Array, requestId: string, surface: Surface = 'openai'): InferenceRequest {
-  const said = withFirstModel(parseJsonBody(bytes))
+  return chatRequest(parseJsonBody(bytes), bytes.byteLength, requestId, surface)
+}
+
+/** The request that a parsed body of so many bytes makes; for protocols too that translate theirs to chat. */
+export function chatRequest(
+  parsed: JsonObject,
+  bodyBytes: number,
+  requestId: string,
+  surface: Surface = 'openai',
+): InferenceRequest {
+  const said = withFirstModel(parsed)
   const checked = checkBody(ChatBody, said)
   const sent = withoutRouting(said)
   const body = inTools(sent)
@@ -50,7 +60,7 @@ export function decodeChat(bytes: Uint8Array, requestId: string, surface: Surfac
     ...(hidesReasoning(checked) && { hidesReasoning: true }),
     body,
     sent: body === sent ? undefined : sent,
-    inputTokensBound: chatInputTokensBound(bytes.byteLength, input),
+    inputTokensBound: chatInputTokensBound(bodyBytes, input),
   }
 }
 

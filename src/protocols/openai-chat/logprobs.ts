@@ -15,7 +15,7 @@ export function chatLogprobsField(
 }
 
 /** The `content` list of a chat choice's `logprobs`, as JSON text without its brackets. */
-function chatLogprobsJson(logprobs: readonly TokenLogprob[]): string {
+export function chatLogprobsJson(logprobs: readonly TokenLogprob[]): string {
   let json = ''
   for (const one of logprobs) {
     const top = one.top.map(tokenFields).join('},{')
