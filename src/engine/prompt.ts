@@ -1,6 +1,7 @@
 import type { ChatMessage, GenerationInput, JsonObject, ToolDeclaration } from '../inference/request.ts'
 import type { Binding, FormattedChat, NativeOptions } from './binding.ts'
 import { RequestFault } from './fault.ts'
+import type { FimMarks } from './fim.ts'
 import { type GenericTools, genericTools } from './generic-tools.ts'
 import { grammarFault } from './grammar-check.ts'
 
@@ -38,6 +39,8 @@ export interface PromptModel {
   readonly toolTemplate: boolean
   /** The text of the token that every prompt must begin with; '' when the model wants none. */
   readonly bos: string
+  /** The marks of a fill-in-the-middle prompt; undefined when the model has none. */
+  readonly fim: FimMarks | undefined
 }
 
 /** Applies the template and tokenizes. Throws `RequestFault` for what cannot be run. */
@@ -52,13 +55,12 @@ async function prepareText(
   model: PromptModel,
   input: Extract<GenerationInput, { kind: 'text' }>,
 ): Promise<Prepared> {
-  if (input.suffix !== undefined && input.suffix.length > 0) {
-    throw new RequestFault('bad_request', 'suffix is not supported by the embedded engine; leave it out.')
-  }
+  const fill = input.suffix === undefined ? undefined : filler(model, input.suffix)
   const prompts: PreparedPrompt[] = []
   for (const prompt of input.prompts) {
     if (typeof prompt === 'string') {
-      const text = prompt.startsWith(model.bos) ? prompt : model.bos + prompt
+      const written = fill === undefined ? prompt : fill(prompt)
+      const text = written.startsWith(model.bos) ? written : model.bos + written
       if (text.length === 0) {
         throw new RequestFault(
           'bad_request',
@@ -66,12 +68,26 @@ async function prepareText(
         )
       }
       prompts.push({ text, tokens: await binding.tokenize(text), echo: prompt })
+    } else if (fill !== undefined) {
+      throw new RequestFault('bad_request', 'suffix needs a prompt of text; token ids have no place around them.')
     } else {
       prompts.push(await fromTokenIds(binding, prompt))
     }
   }
   const shared = { shape: { kind: 'text' } as const, options: {}, guided: false, stops: [] }
   return { prompts: input.echo ? prompts : prompts.map(({ text, tokens }) => ({ text, tokens })), ...shared }
+}
+
+/** Writes a prompt in front of a suffix as the model was trained to fill in between. */
+function filler(model: PromptModel, suffix: string): (prompt: string) => string {
+  const { fim } = model
+  if (fim === undefined) {
+    throw new RequestFault(
+      'bad_request',
+      'suffix is not supported by this model: it has no tokens for filling in the middle. Leave it out.',
+    )
+  }
+  return prompt => fim.prefix + prompt + fim.suffix + suffix + fim.middle
 }
 
 /** The binding takes text only, so token ids must survive the trip through text unchanged. */

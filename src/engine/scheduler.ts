@@ -6,6 +6,7 @@ import { type LogprobReader, logprobReader } from './logprobs.ts'
 import type { RunMessage } from './messages.ts'
 import { type Prepared, type PreparedPrompt, type PromptModel, prepare } from './prompt.ts'
 import { type CacheHit, type PendingSave, type PromptCache, shared } from './prompt-cache.ts'
+import type { Reporter, Runner } from './runner.ts'
 import { nativeSampling } from './sampling.ts'
 
 type Logprobs = Extract<InferenceEvent, { type: 'delta' }>['logprobs']
@@ -43,7 +44,7 @@ interface Sequence {
 }
 
 /** What a scheduler works with and whom it tells. */
-export interface SchedulerOptions {
+export interface SchedulerOptions extends Reporter {
   readonly binding: Binding
   readonly model: PromptModel
   readonly slots: number
@@ -53,8 +54,6 @@ export interface SchedulerOptions {
   readonly loadsAlone: boolean
   /** Two prompts that share this many tokens more than the cache holds wait for each other. */
   readonly cacheTokensMin: number
-  readonly event: (id: number, event: InferenceEvent) => void
-  readonly end: (id: number, end: AttemptEnd) => void
   readonly newCallId: () => string
 }
 
@@ -62,7 +61,7 @@ export interface SchedulerOptions {
  * Runs attempts on the binding's slots: first come, first served, one choice per slot. The queue is here and not in
  * the binding, so that a choice knows what the cache holds at the moment it starts, and `started` is exact.
  */
-export class Scheduler {
+export class Scheduler implements Runner {
   readonly #options: SchedulerOptions
   readonly #jobs = new Map<number, Job>()
   readonly #queue: Sequence[] = []
@@ -75,7 +74,6 @@ export class Scheduler {
     this.#logprobs = logprobReader(options.binding)
   }
 
-  /** Takes an attempt; its events and its end arrive through the options. */
   async run(message: RunMessage): Promise<void> {
     const job: Job = {
       message,
@@ -102,7 +100,6 @@ export class Scheduler {
     this.#pump()
   }
 
-  /** Stops an attempt at once; its usage and its end are reported before this returns. */
   cancel(id: number): void {
     const job = this.#jobs.get(id)
     if (job === undefined) return
@@ -112,7 +109,6 @@ export class Scheduler {
     this.#pump()
   }
 
-  /** Exact input tokens of a request. Throws `RequestFault` for what cannot be run. */
   async count(input: RunMessage['input']): Promise<number> {
     const { prompts } = await prepare(this.#options.binding, this.#options.model, input)
     return prompts.reduce((sum, prompt) => sum + prompt.tokens.length, 0)
