@@ -7,11 +7,13 @@ import { existsSync, writeFileSync } from 'node:fs'
 import { type Binding, importLibrary, loadBinding } from './binding.ts'
 import { RequestFault } from './fault.ts'
 import { findFimMarks } from './fim.ts'
+import { tokenPieces } from './logprobs.ts'
 import type { ChildOptions, FromChild, LoadedModel, ToChild } from './messages.ts'
 import { beginningOf, loadsAlone, readModelFile, wholePrefixOnly } from './model-file.ts'
 import { outbox } from './outbox.ts'
 import type { PromptModel } from './prompt.ts'
 import { PromptCache } from './prompt-cache.ts'
+import { PromptScorer } from './prompt-scorer.ts'
 import type { Reporter, Runner } from './runner.ts'
 import { Scheduler } from './scheduler.ts'
 import { VectorScheduler } from './vector-scheduler.ts'
@@ -74,13 +76,17 @@ async function load(options: ChildOptions): Promise<void> {
         nowMs: () => performance.now(),
       })
     }
+    const pieces = tokenPieces(binding)
+    const alone = loadsAlone(binding.info)
     runner = new Scheduler({
       binding,
       model,
+      pieces,
+      scorer: new PromptScorer({ binding, cache, rewinds: !alone, pieces, endTokens: file.endTokens }),
       slots: options.slots,
       slotTokens: options.slotTokens,
       cache,
-      loadsAlone: loadsAlone(binding.info),
+      loadsAlone: alone,
       cacheTokensMin: options.cacheTokensMin,
       newCallId: () => `call_${randomBytes(12).toString('hex')}`,
       ...reporter,

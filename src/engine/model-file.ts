@@ -7,6 +7,8 @@ export interface ModelFile extends TokenizerRules {
   readonly chatTemplate: string | undefined
   /** Template by which a reranker wants its query and document written; the binding knows no such. */
   readonly rerankTemplate: boolean
+  /** Tokens that end an answer, as far as the file names them. */
+  readonly endTokens: readonly number[]
   /** Token ids of the marks of fill-in-the-middle, where the file names them. */
   readonly fimTokens: Readonly<Partial<Record<FimMark, number>>>
 }
@@ -64,6 +66,7 @@ export async function readModelFile(library: typeof Library, path: string): Prom
   const addEos = flag('tokenizer.ggml.add_eos_token', tokenizer === 't5')
   return {
     chatTemplate: text('tokenizer.chat_template'),
+    endTokens: ['eos', 'eot'].flatMap(name => number(`tokenizer.ggml.${name}_token_id`) ?? []),
     rerankTemplate: text('tokenizer.chat_template.rerank') !== undefined,
     fimTokens: Object.fromEntries(
       FIM_MARKS.flatMap(mark =>
