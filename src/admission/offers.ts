@@ -107,6 +107,8 @@ function lackingCapability(
 ): { what: string; param: string } | null {
   if (sampling.topLogprobs !== undefined && !capabilities.logprobs)
     return { what: 'log probabilities', param: 'logprobs' }
+  if (input.kind === 'text' && input.suffix !== undefined && capabilities.suffix !== true)
+    return { what: 'filling in before a suffix', param: 'suffix' }
   if (input.kind !== 'chat') return null
   if (input.tools.length > 0 && !capabilities.tools) return { what: 'tools', param: 'tools' }
   if (input.responseFormat.type !== 'text' && !capabilities.jsonSchema) {

@@ -171,6 +171,10 @@ const upstreamModel = z.strictObject({
       reasoning: flag(false, 'Thinks before it answers.'),
       jsonSchema: flag(true, 'Keeps to a JSON schema.'),
       logprobs: flag(false, 'Reports log probabilities.'),
+      vision: flag(false, 'Reads images.'),
+      embeddings: flag(false, 'Makes embeddings.'),
+      rerank: flag(false, 'Ranks documents.'),
+      suffix: flag(false, 'Fills in between a prompt and a suffix.'),
     })
     .prefault({})
     .meta(about('What the model can do there; a request for anything else is refused.')),

@@ -19,7 +19,10 @@ test('a model is put, listed, replaced and taken off', async () => {
     context_tokens: 32_768,
     output_tokens_max: 32_768,
     tranche_tokens: 8_192,
-    capabilities: { chat: true, completion: true, tools: false, reasoning: false, json_schema: false, logprobs: false },
+    capabilities: {
+      ...{ chat: true, completion: true, tools: false, reasoning: false, json_schema: false, logprobs: false },
+      ...{ vision: false, embeddings: false, rerank: false, suffix: false },
+    },
     targets: TARGETS,
     price: null,
   })

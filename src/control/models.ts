@@ -39,6 +39,10 @@ const Capabilities = z
     reasoning: z.boolean().default(false),
     json_schema: z.boolean().default(false),
     logprobs: z.boolean().default(false),
+    vision: z.boolean().default(false).openapi({ description: 'Reads images.' }),
+    embeddings: z.boolean().default(false),
+    rerank: z.boolean().default(false),
+    suffix: z.boolean().default(false).openapi({ description: 'Fills in between a prompt and a suffix.' }),
   })
   .openapi('ModelCapabilities')
 
@@ -207,7 +211,7 @@ function costBody(cost: Tariff): z.output<typeof CostBody> {
 }
 
 function modelBody(model: Model, nowMs: number): z.infer<typeof ModelBody> {
-  const { jsonSchema, ...capabilities } = model.capabilities
+  const { jsonSchema, vision = false, embeddings = false, rerank = false, suffix = false, ...rest } = model.capabilities
   const price = priceAt(model.prices, nowMs)
   return {
     id: model.id,
@@ -219,7 +223,7 @@ function modelBody(model: Model, nowMs: number): z.infer<typeof ModelBody> {
     context_tokens: model.contextTokens,
     output_tokens_max: model.outputTokensMax,
     tranche_tokens: model.trancheTokens,
-    capabilities: { ...capabilities, json_schema: jsonSchema },
+    capabilities: { ...rest, json_schema: jsonSchema, vision, embeddings, rerank, suffix },
     targets: model.targets.map(({ upstreamId, upstreamModel, cost, quantization }) => ({
       upstream: upstreamId,
       upstream_model: upstreamModel,

@@ -101,6 +101,7 @@ function tooSlow(): AttemptEnd {
 
 /** About how many bytes of memory an event holds. */
 function sizeOf(event: InferenceEvent): number {
+  if (event.type === 'embedding') return 64 + event.vector.byteLength
   if (event.type !== 'delta') return 64
   const logprobs = event.logprobs?.reduce((sum, one) => sum + 96 + 96 * one.top.length, 0) ?? 0
   const calls = event.toolCalls?.reduce((sum, call) => sum + 64 + call.arguments.length, 0) ?? 0

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type * as Library from '@fugood/llama.node'
 import type { ModelInfo } from '@fugood/llama.node'
+import type { ModelPurpose } from '../gguf/model-purpose.ts'
 
 /** The binding's package: the one that came along, or one that the operator installed elsewhere for a GPU build. */
 export async function importLibrary(libraryDir: string | undefined): Promise<typeof Library> {
@@ -99,6 +100,10 @@ export interface Binding {
   detokenize(tokens: readonly number[]): Promise<string>
   /** Throws when an option is wrong. The callback runs once per completed piece of text and once with the result. */
   queue(options: NativeOptions, callback: (error: unknown, data: NativeToken | NativeResult) => void): number
+  /** Reads a text, with the tokenizer's marks around it, and calls back with its vector at length 1. For embedding models. */
+  embed(text: string, callback: (error: unknown, vector: readonly number[]) => void): number
+  /** Reads a query with one document and calls back with the score of the model's head. For rerankers. */
+  rerank(query: string, document: string, callback: (error: unknown, score: number) => void): number
   /** Stops a request at once. Its callback is not called again, not even with a result. */
   cancel(requestId: number): void
   /** Tokens generated so far by a request that is in a slot. */
@@ -112,9 +117,23 @@ interface NativeContext {
     options: NativeOptions,
     callback: (error: unknown, data: NativeToken | NativeResult) => void,
   ): { requestId: number }
+  queueEmbedding(
+    text: string,
+    params: { embd_normalize: number },
+    callback: (error: unknown, data: { embedding: readonly number[] }) => void,
+  ): { requestId: number }
+  queueRerank(
+    query: string,
+    documents: readonly string[],
+    params: object,
+    callback: (error: unknown, data: { results: readonly { score: number }[] }) => void,
+  ): { requestId: number }
   cancelRequest(requestId: number): void
   getParallelStatus(): { requests: readonly { request_id: number; tokens_generated: number }[] }
 }
+
+/** llama.cpp's number for a vector of length 1 (common.h, `common_embd_normalize`). */
+const EUCLIDEAN = 2
 
 /** Loads a model with parallel slots. The call blocks the thread while weights are read. */
 export async function loadBinding(
@@ -122,6 +141,8 @@ export async function loadBinding(
   options: {
     variant: 'default' | 'cuda' | 'vulkan'
     modelPath: string
+    purpose: ModelPurpose
+    pooling?: 'mean'
     slotTokens: number
     slots: number
     threads: number
@@ -143,6 +164,14 @@ export async function loadBinding(
     n_gpu_layers: options.gpuLayers,
     flash_attn_type: options.flashAttention,
     chat_template: options.chatTemplate,
+    ...(options.purpose === 'generate'
+      ? {}
+      : {
+          embedding: true,
+          // One pool of state for all: sequences of different lengths then go through the model in one piece, as pooling needs.
+          kv_unified: true,
+          ...(options.pooling === undefined ? {} : { pooling_type: options.pooling }),
+        }),
     use_mmap: true,
     // The cache of the non-parallel path, which is never used here.
     state_cache_budget_mb: 0,
@@ -163,6 +192,13 @@ export async function loadBinding(
     tokenize: async text => (await context.tokenize(text)).tokens,
     detokenize: tokens => context.detokenize([...tokens]),
     queue: (queued, callback) => native.queueCompletion(queued, callback).requestId,
+    embed: (text, callback) =>
+      native.queueEmbedding(text, { embd_normalize: EUCLIDEAN }, (error, data) =>
+        callback(error, data?.embedding ?? []),
+      ).requestId,
+    rerank: (query, document, callback) =>
+      native.queueRerank(query, [document], {}, (error, data) => callback(error, data?.results[0]?.score ?? Number.NaN))
+        .requestId,
     cancel: requestId => native.cancelRequest(requestId),
     tokensGenerated(requestId) {
       for (const request of native.getParallelStatus().requests) {

@@ -6,12 +6,17 @@ import { randomBytes } from 'node:crypto'
 import { existsSync, writeFileSync } from 'node:fs'
 import { type Binding, importLibrary, loadBinding } from './binding.ts'
 import { RequestFault } from './fault.ts'
+import { findFimMarks } from './fim.ts'
+import { tokenPieces } from './logprobs.ts'
 import type { ChildOptions, FromChild, LoadedModel, ToChild } from './messages.ts'
 import { beginningOf, loadsAlone, readModelFile, wholePrefixOnly } from './model-file.ts'
 import { outbox } from './outbox.ts'
 import type { PromptModel } from './prompt.ts'
 import { PromptCache } from './prompt-cache.ts'
+import { PromptScorer } from './prompt-scorer.ts'
+import type { Reporter, Runner } from './runner.ts'
 import { Scheduler } from './scheduler.ts'
+import { VectorScheduler } from './vector-scheduler.ts'
 
 // Prompt states hold what people wrote: no one else may read them, whatever the umask of the parent.
 process.umask(0o077)
@@ -23,7 +28,7 @@ try {
   // Not Linux, or not allowed: then the kernel chooses.
 }
 
-let scheduler: Scheduler | undefined
+let runner: Runner | undefined
 let cache: PromptCache | undefined
 
 function send(message: FromChild): void {
@@ -43,39 +48,70 @@ async function load(options: ChildOptions): Promise<void> {
   const begunMs = performance.now()
   const library = await importLibrary(options.libraryDir)
   const file = await readModelFile(library, options.modelPath)
+  if (options.purpose === 'rerank' && file.rerankTemplate) {
+    throw new Error(
+      'The reranker has a prompt template of its own, which the embedded engine cannot apply; run it on another engine.',
+    )
+  }
   const beginning = beginningOf(file, options.chatTemplate)
   const binding = await loadBinding(library, { ...options, chatTemplate: beginning.chatTemplate })
+  const out = outbox((list, ended) =>
+    send({ type: 'happened', list, ...(ended && cache ? { cache: cache.status() } : {}) }),
+  )
+  const reporter: Reporter = { event: (id, event) => out.event(id, event), end: (id, end) => out.end(id, end) }
+  const whole = wholePrefixOnly(binding.info)
   const model: PromptModel = {
     chatTemplate: (beginning.chatTemplate ?? file.chatTemplate) !== undefined,
     toolTemplate: supportsTools(binding),
     bos: beginning.bosToken === undefined ? '' : await binding.detokenize([beginning.bosToken]),
+    fim: options.purpose === 'generate' ? await findFimMarks(binding, file.fimTokens) : undefined,
   }
-  const whole = wholePrefixOnly(binding.info)
-  if (options.cacheDir !== undefined && options.cacheBytesMax > 0) {
-    cache = new PromptCache({
-      dir: options.cacheDir,
-      bytesMax: options.cacheBytesMax,
-      tokensMin: options.cacheTokensMin,
-      wholePrefixOnly: whole,
-      nowMs: () => performance.now(),
+  if (options.purpose === 'generate') {
+    if (options.cacheDir !== undefined && options.cacheBytesMax > 0) {
+      cache = new PromptCache({
+        dir: options.cacheDir,
+        bytesMax: options.cacheBytesMax,
+        tokensMin: options.cacheTokensMin,
+        wholePrefixOnly: whole,
+        nowMs: () => performance.now(),
+      })
+    }
+    const pieces = tokenPieces(binding)
+    const alone = loadsAlone(binding.info)
+    runner = new Scheduler({
+      binding,
+      model,
+      pieces,
+      scorer: new PromptScorer({ binding, cache, rewinds: !alone, pieces, endTokens: file.endTokens }),
+      slots: options.slots,
+      slotTokens: options.slotTokens,
+      cache,
+      loadsAlone: alone,
+      cacheTokensMin: options.cacheTokensMin,
+      newCallId: () => `call_${randomBytes(12).toString('hex')}`,
+      ...reporter,
+    })
+  } else {
+    const vectorModel = { purpose: options.purpose, rules: file, inputTokensMax: inputTokensMax(binding, options) }
+    runner = new VectorScheduler({
+      binding,
+      model: vectorModel,
+      slots: options.slots,
+      batchTokens: options.batchTokens,
+      ...reporter,
     })
   }
-  const out = outbox((list, ended) =>
-    send({ type: 'happened', list, ...(ended && cache ? { cache: cache.status() } : {}) }),
-  )
-  scheduler = new Scheduler({
-    binding,
-    model,
-    slots: options.slots,
-    slotTokens: options.slotTokens,
-    cache,
-    loadsAlone: loadsAlone(binding.info),
-    cacheTokensMin: options.cacheTokensMin,
-    event: (id, event) => out.event(id, event),
-    end: (id, end) => out.end(id, end),
-    newCallId: () => `call_${randomBytes(12).toString('hex')}`,
-  })
   send({ type: 'loaded', model: describe(binding, options, model, whole, performance.now() - begunMs) })
+}
+
+/** Slots are rounded up to what llama.cpp allocates; positions beyond those that the model learned do not exist. */
+function inputTokensMax(binding: Binding, { slotTokens }: ChildOptions): number {
+  return Math.min(slotTokens, trainedTokens(binding) ?? slotTokens)
+}
+
+function trainedTokens({ info: { metadata } }: Binding): number | undefined {
+  const said = metadata[`${metadata['general.architecture']}.context_length`]
+  return said === undefined ? undefined : Number(said)
 }
 
 function supportsTools(binding: Binding): boolean {
@@ -96,9 +132,11 @@ function describe(
     architecture,
     description: desc,
     parameters: nParams,
-    contextTokens: Number(metadata[`${architecture}.context_length`] ?? options.slotTokens),
+    contextTokens: trainedTokens(binding) ?? options.slotTokens,
     slotTokens: options.slotTokens,
+    purpose: options.purpose,
     chatTemplate: model.chatTemplate,
+    fillsInTheMiddle: model.fim !== undefined,
     toolTemplate: model.toolTemplate,
     wholePrefixOnly: whole,
     devices: binding.devices,
@@ -122,13 +160,13 @@ process.on('message', (message: ToChild) => {
       load(message.options).catch(error => send({ type: 'load-failed', message: messageOf(error) }))
       break
     case 'run':
-      scheduler?.run(message)
+      runner?.run(message)
       break
     case 'cancel':
-      scheduler?.cancel(message.id)
+      runner?.cancel(message.id)
       break
     case 'count':
-      scheduler?.count(message.input).then(
+      runner?.count(message.input).then(
         tokens => send({ type: 'counted', id: message.id, tokens }),
         error => {
           const text = error instanceof RequestFault ? error.message : `Counting failed: ${messageOf(error)}`

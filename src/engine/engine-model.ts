@@ -8,6 +8,7 @@ import { AttemptRun } from './attempt-run.ts'
 import type { CacheStatus, ChildOptions, FromChild, LoadedModel } from './messages.ts'
 import { RestartPolicy } from './restart-policy.ts'
 import { type Child, type ChildExit, spawnChild } from './supervisor.ts'
+import { fromWire } from './wire-event.ts'
 
 /** An engine that could not do what was asked of it. */
 export class EngineFailure extends Error {
@@ -313,7 +314,7 @@ export class EngineModel {
         for (const [id, event, end] of message.list) {
           const run = this.#runs.get(id)
           if (run === undefined) continue
-          if (event !== null) run.out.event(event)
+          if (event !== null) run.out.event(fromWire(event))
           if (end !== undefined) {
             if (end.kind === 'completed') {
               this.#policy.succeeded()

@@ -7,9 +7,9 @@ import {
   availableMemoryBytes,
   gib,
   type MemoryPlan,
-  type ModelShape,
+  type ModelHead,
   planMemory,
-  readModelShape,
+  readModelHead,
   weightsBytesOf,
 } from './memory-plan.ts'
 import type { ChildOptions } from './messages.ts'
@@ -17,6 +17,8 @@ import { shareThreads } from './threads.ts'
 
 /** Context of a slot when nothing is said: enough for a chat, small enough for four slots on a laptop. */
 const SLOT_TOKENS_DEFAULT = 8_192
+/** Longest input to embed or rank when nothing is said: attention over all pairs of its tokens takes memory by the square. */
+const VECTOR_TOKENS_DEFAULT = 2_048
 const SLOTS_DEFAULT = 4
 /**
  * Prompt tokens of one step. Every other sequence waits for the step to end, and so does a cancel. On a CPU larger steps
@@ -33,7 +35,10 @@ export interface EngineModelOptions {
   readonly path: string
   /** Sequences generated at the same time; default 4. */
   readonly slots?: number
-  /** Context tokens of each slot; default what the model was trained for, at most 8,192. */
+  /**
+   * Context tokens of each slot; default what the model was trained for, at most 8,192. Of a model that embeds or ranks the longest
+   * input, never more than it was trained for; default at most 2,048.
+   */
   readonly contextTokens?: number
   /** Replaces the chat template of the file. */
   readonly chatTemplate?: string
@@ -134,36 +139,43 @@ export class EnginePool {
   async #describe(member: Member): Promise<EngineModel> {
     const { name, path } = member.options
     if (!existsSync(path)) throw unavailable(`The file of the model "${name}" does not exist; fetch it again.`)
-    let shape: ModelShape
+    let head: ModelHead
     try {
-      shape = await readModelShape(path)
+      head = await readModelHead(path)
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error)
       throw unavailable(`The file of the model "${name}" is not a readable GGUF file: ${reason}`)
     }
-    member.model = this.#build(member, shape)
+    member.model = this.#build(member, head)
     return member.model
   }
 
-  #build(member: Member, shape: ModelShape): EngineModel {
+  #build(member: Member, { shape, purpose, pooling }: ModelHead): EngineModel {
     const { options } = member
     const slots = options.slots ?? SLOTS_DEFAULT
-    const slotTokens = roundUp(options.contextTokens ?? Math.min(shape.contextTokens, SLOT_TOKENS_DEFAULT), 256)
+    const generates = purpose === 'generate'
+    const slotTokens = roundUp(slotTokensOf(options, shape.contextTokens, generates), 256)
     const gpuLayers =
       options.gpuLayers ?? (process.platform === 'darwin' || this.#options.variant !== 'default' ? 999 : 0)
     const flashAttention = options.flashAttention ?? (gpuLayers > 0 ? 'auto' : 'off')
     const { cacheFolder, threads } = this.#options
     // States in memory compete with the model: on a small machine they get an eighth of what is there.
-    const cacheBytesMax = cacheFolder.inMemory
-      ? Math.min(this.#options.cacheBytesMax, Math.floor(availableMemoryBytes() / 8))
-      : this.#options.cacheBytesMax
+    // What is embedded or ranked is read once and leaves none.
+    const cacheBytesMax = !generates
+      ? 0
+      : cacheFolder.inMemory
+        ? Math.min(this.#options.cacheBytesMax, Math.floor(availableMemoryBytes() / 8))
+        : this.#options.cacheBytesMax
     const childOptions: ChildOptions = {
       name: options.name,
       modelPath: options.path,
+      purpose,
+      pooling: pooling === undefined || pooling === 'none' ? 'mean' : undefined,
       slots,
       slotTokens,
       threads: shareThreads(threads, this.#members.size).perChild,
-      batchTokens: Math.max(slots, gpuLayers > 0 ? BATCH_TOKENS_GPU : BATCH_TOKENS_CPU),
+      // An input to embed or rank must fit into one step.
+      batchTokens: generates ? Math.max(slots, gpuLayers > 0 ? BATCH_TOKENS_GPU : BATCH_TOKENS_CPU) : slotTokens,
       gpuLayers,
       flashAttention,
       chatTemplate: options.chatTemplate,
@@ -232,6 +244,12 @@ export class EnginePool {
       'Use fewer slots, a shorter context, a smaller model, or a higher memory bound.'
     )
   }
+}
+
+/** An encoder has learned a vector for each position it was trained for, and none for those beyond. */
+function slotTokensOf(options: EngineModelOptions, trainedTokens: number, generates: boolean): number {
+  if (generates) return options.contextTokens ?? Math.min(trainedTokens, SLOT_TOKENS_DEFAULT)
+  return Math.min(options.contextTokens ?? VECTOR_TOKENS_DEFAULT, trainedTokens)
 }
 
 function unavailable(message: string): EngineFailure {

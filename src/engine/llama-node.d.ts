@@ -42,6 +42,9 @@ export interface LoadOptions {
   readonly n_gpu_layers?: number
   readonly flash_attn_type?: 'auto' | 'on' | 'off'
   readonly chat_template?: string
+  readonly embedding?: boolean
+  readonly kv_unified?: boolean
+  readonly pooling_type?: 'none' | 'mean' | 'cls' | 'last' | 'rank'
   readonly use_mmap?: boolean
   readonly state_cache_budget_mb?: number
 }

@@ -14,11 +14,18 @@ export interface LogprobReader {
   read(data: NativeToken, alternatives: number): Promise<TokenLogprob | undefined>
 }
 
+/** Texts of tokens by id. */
+export interface TokenPieces {
+  text(id: number): Promise<string>
+  /** The token with its log probability, as it is told. */
+  entry(id: number, logprob: number): Promise<{ token: string; bytes: number[]; logprob: number }>
+}
+
 /** Texts of tokens are asked for once and kept: at most one string per vocabulary entry. */
-export function logprobReader(binding: Binding): LogprobReader {
+export function tokenPieces(binding: Binding): TokenPieces {
   const pieces = new Map<number, string>()
 
-  async function pieceOf(id: number): Promise<string> {
+  async function text(id: number): Promise<string> {
     const known = pieces.get(id)
     if (known !== undefined) return known
     const piece = await binding.detokenize([id])
@@ -27,11 +34,22 @@ export function logprobReader(binding: Binding): LogprobReader {
   }
 
   return {
+    text,
+    async entry(id, logprob) {
+      const token = await text(id)
+      return { token, bytes: [...Buffer.from(token)], logprob: logprob < LOGPROB_MIN ? LOGPROB_MIN : logprob }
+    },
+  }
+}
+
+/** Reads what the binding calls back with each token. */
+export function logprobReader(pieces: TokenPieces): LogprobReader {
+  return {
     async read(data, alternatives) {
       const candidates = data.probs ?? []
       let drawn: number | undefined
       for (let index = 0; index < candidates.length && drawn === undefined; index++) {
-        const piece = await pieceOf((candidates[index] as { tok: number }).tok)
+        const piece = await pieces.text((candidates[index] as { tok: number }).tok)
         // A token that only starts a character has no text yet; alone it reads as a replacement character.
         if (piece === data.token || (data.token === '' && piece.includes('\ufffd'))) drawn = index
       }
@@ -40,7 +58,7 @@ export function logprobReader(binding: Binding): LogprobReader {
       if (chosen === undefined) return undefined
       const top = []
       for (const candidate of candidates.slice(0, alternatives)) {
-        top.push(entry(await pieceOf(candidate.tok), candidate.prob))
+        top.push(entry(await pieces.text(candidate.tok), candidate.prob))
       }
       return { ...entry(data.token, chosen.prob), top }
     },

@@ -1,5 +1,6 @@
 import { statSync } from 'node:fs'
 import { readGgufHeader } from '../gguf/gguf-header.ts'
+import { isEncoder, type ModelPurpose, type Pooling, poolingOf, purposeOf } from '../gguf/model-purpose.ts'
 
 /** Bytes that a model is expected to take once it is loaded. */
 export interface MemoryPlan {
@@ -30,11 +31,24 @@ const PROCESS_BYTES = 100 * 2 ** 20
 /** llama.cpp keeps keys and values in 16 bits. */
 const STATE_ELEMENT_BYTES = 2
 
-/** Reads the shape from a model file, of a split model from its first part. Rejects with `GgufError` when it is not GGUF. */
-export async function readModelShape(path: string): Promise<ModelShape> {
+/** What a model file's head tells of how to run it. */
+export interface ModelHead {
+  readonly shape: ModelShape
+  readonly purpose: ModelPurpose
+  readonly pooling: Pooling | undefined
+}
+
+/** Reads the head of a model file, of a split model that of its first part. Rejects with `GgufError` when it is not GGUF. */
+export async function readModelHead(path: string): Promise<ModelHead> {
   const { metadata } = readGgufHeader(path)
   const plain = [...metadata].map(([key, value]) => [key, typeof value === 'object' ? (value.numbers ?? value) : value])
-  return shapeOf(Object.fromEntries(plain))
+  const shape = shapeOf(Object.fromEntries(plain))
+  return {
+    // An encoder keeps no state beyond a step.
+    shape: isEncoder(metadata) ? { ...shape, stateElements: 0 } : shape,
+    purpose: purposeOf(metadata),
+    pooling: poolingOf(metadata),
+  }
 }
 
 /** Derives the shape from GGUF metadata. */

@@ -1,11 +1,16 @@
-import type { AttemptEnd, InferenceEvent } from '../inference/event.ts'
+import type { ModelPurpose } from '../gguf/model-purpose.ts'
+import type { AttemptEnd } from '../inference/event.ts'
 import type { GenerationInput, Sampling } from '../inference/request.ts'
+import type { WireEvent } from './wire-event.ts'
 
 /** How one child loads its model. Everything a child knows of the world is in here. */
 export interface ChildOptions {
   /** The model's public name, for the process title. */
   readonly name: string
   readonly modelPath: string
+  readonly purpose: ModelPurpose
+  /** How an embedding model's vectors are pooled where its file does not say. */
+  readonly pooling?: 'mean'
   /** Context tokens of each slot. */
   readonly slotTokens: number
   /** Sequences that are generated at the same time. */
@@ -36,8 +41,11 @@ export interface LoadedModel {
   readonly parameters: number
   readonly contextTokens: number
   readonly slotTokens: number
+  readonly purpose: ModelPurpose
   readonly chatTemplate: boolean
   readonly toolTemplate: boolean
+  /** Whether it fills in between a prompt and a suffix. */
+  readonly fillsInTheMiddle: boolean
   /** True when a saved prompt state can only be continued at its end, never cut back. */
   readonly wholePrefixOnly: boolean
   readonly devices: readonly string[]
@@ -63,7 +71,7 @@ export type ToChild =
   | { readonly type: 'count'; readonly id: number; readonly input: GenerationInput }
 
 /** What happened to an attempt: an event, or its end. */
-export type Happening = readonly [id: number, event: InferenceEvent | null, end?: AttemptEnd]
+export type Happening = readonly [id: number, event: WireEvent | null, end?: AttemptEnd]
 
 /** Gauges of the child's prompt cache, sent along with ends. */
 export interface CacheStatus {

@@ -1,5 +1,6 @@
 import type { AttemptEnd, InferenceEvent } from '../inference/event.ts'
 import type { Happening } from './messages.ts'
+import { toWire } from './wire-event.ts'
 
 type Delta = Extract<InferenceEvent, { type: 'delta' }>
 
@@ -35,7 +36,7 @@ export function outbox(send: (list: readonly Happening[], ended: boolean) => voi
 
   return {
     event(id, event) {
-      if (event.type !== 'delta') return push([id, event])
+      if (event.type !== 'delta') return push([id, toWire(event)])
       const key = `${id}/${event.choice}`
       const at = open.get(key)
       if (at === undefined) {

@@ -140,21 +140,46 @@ export class PromptCache {
       // Another slot is already saving as good as the same.
       if (other.salt === salt && tokens.length - shared(other.tokens, tokens) < this.#tokensMin) return undefined
     }
+    const pending = this.#reserve(salt, tokens)
+    if (pending !== undefined) this.#pending.add(pending)
+    return pending
+  }
+
+  /**
+   * Where to keep the state of a prompt for a while, outside the index; makes room for it. End it with `discard`. Undefined when it
+   * would not fit.
+   */
+  scratch(salt: string, prompt: Int32Array): PendingSave | undefined {
+    return this.#reserve(salt, prompt.subarray(0, prompt.length - 1))
+  }
+
+  /** Deletes what `scratch` gave. */
+  discard(scratch: PendingSave): void {
+    this.#pendingBytes -= scratch.bytes
+    this.#learn(scratch)
+    rmSync(scratch.path, { force: true })
+  }
+
+  #reserve(salt: string, tokens: Int32Array): PendingSave | undefined {
     const estimate = this.#bytesPerToken * tokens.length
     if (estimate > this.#bytesMax) return undefined
     if (!this.#makeRoom(estimate)) return undefined
     this.#pendingBytes += estimate
-    const pending = { path: join(this.#dir, `${++this.#files}.state`), salt, tokens: tokens.slice(), bytes: estimate }
-    this.#pending.add(pending)
-    return pending
+    return { path: join(this.#dir, `${++this.#files}.state`), salt, tokens: tokens.slice(), bytes: estimate }
+  }
+
+  /** Bytes of a file that was written; undefined when there is none. */
+  #learn({ path, tokens }: PendingSave): number | undefined {
+    const bytes = statSync(path, { throwIfNoEntry: false })?.size
+    if (bytes !== undefined) this.#bytesPerToken = Math.max(this.#bytesPerToken, bytes / tokens.length)
+    return bytes
   }
 
   /** Takes a file that was written into the index. */
   commit(pending: PendingSave): void {
     this.#settlePending(pending)
-    const bytes = statSync(pending.path, { throwIfNoEntry: false })?.size
+    const bytes = this.#learn(pending)
     if (bytes === undefined) return
-    this.#bytesPerToken = Math.max(this.#bytesPerToken, bytes / pending.tokens.length)
     if (bytes > this.#bytesMax || !this.#makeRoom(bytes)) {
       rmSync(pending.path, { force: true })
       return

@@ -2,13 +2,17 @@ import type { ChatMessage, GenerationInput, JsonObject, ToolDeclaration } from '
 import type { Binding, FormattedChat, NativeOptions } from './binding.ts'
 import { type BegunAnswer, begunBy, continued, endsInside } from './continuation.ts'
 import { RequestFault } from './fault.ts'
+import type { FimMarks } from './fim.ts'
 import { type GenericTools, genericTools } from './generic-tools.ts'
 import { grammarFault } from './grammar-check.ts'
+import { textOfTokens } from './token-text.ts'
 
 /** One prompt as the model will read it. */
 export interface PreparedPrompt {
   readonly text: string
   readonly tokens: Int32Array
+  /** Tokens at its beginning that the client did not write: the mark that every prompt begins with. */
+  readonly added: number
   /** What `echo` sends before the answer. */
   readonly echo?: string
 }
@@ -39,6 +43,8 @@ export interface PromptModel {
   readonly toolTemplate: boolean
   /** The text of the token that every prompt must begin with; '' when the model wants none. */
   readonly bos: string
+  /** The marks of a fill-in-the-middle prompt; undefined when the model has none. */
+  readonly fim: FimMarks | undefined
 }
 
 /** Applies the template and tokenizes. Throws `RequestFault` for what cannot be run. */
@@ -53,44 +59,56 @@ async function prepareText(
   model: PromptModel,
   input: Extract<GenerationInput, { kind: 'text' }>,
 ): Promise<Prepared> {
-  if (input.suffix !== undefined && input.suffix.length > 0) {
-    throw new RequestFault('bad_request', 'suffix is not supported by the embedded engine; leave it out.')
-  }
+  const fill = input.suffix === undefined ? undefined : filler(model, input.suffix)
   const prompts: PreparedPrompt[] = []
   for (const prompt of input.prompts) {
     if (typeof prompt === 'string') {
-      const text = prompt.startsWith(model.bos) ? prompt : model.bos + prompt
+      const written = fill === undefined ? prompt : fill(prompt)
+      const text = written.startsWith(model.bos) ? written : model.bos + written
       if (text.length === 0) {
         throw new RequestFault(
           'bad_request',
           'The prompt is empty and the model has no token to begin with; send text.',
         )
       }
-      prompts.push({ text, tokens: await binding.tokenize(text), echo: prompt })
+      const added = text.length > written.length ? 1 : 0
+      prompts.push({ text, tokens: await binding.tokenize(text), added, echo: prompt })
+    } else if (fill !== undefined) {
+      throw new RequestFault('bad_request', 'suffix needs a prompt of text; token ids have no place around them.')
     } else {
       prompts.push(await fromTokenIds(binding, prompt))
     }
   }
   const shared = { shape: { kind: 'text' } as const, options: {}, guided: false, stops: [] }
-  return { prompts: input.echo ? prompts : prompts.map(({ text, tokens }) => ({ text, tokens })), ...shared }
+  return { prompts: input.echo ? prompts : prompts.map(({ echo: _, ...prompt }) => prompt), ...shared }
+}
+
+/** Writes a prompt in front of a suffix as the model was trained to fill in between. */
+function filler(model: PromptModel, suffix: string): (prompt: string) => string {
+  const { fim } = model
+  if (fim === undefined) {
+    throw new RequestFault(
+      'bad_request',
+      'suffix is not supported by this model: it has no tokens for filling in the middle. Leave it out.',
+    )
+  }
+  return prompt => fim.prefix + prompt + fim.suffix + suffix + fim.middle
 }
 
 /** The binding takes text only, so token ids must survive the trip through text unchanged. */
 async function fromTokenIds(binding: Binding, ids: readonly number[]): Promise<PreparedPrompt> {
   if (ids.length === 0) throw new RequestFault('bad_request', 'A prompt of token ids is empty; send at least one.')
-  const text = await binding.detokenize(ids).catch(() => {
+  const text = await textOfTokens(binding, ids).catch(() => {
     // What the tokenizer says of an id beyond its table is an error of C++, which would count as the engine's failure.
     throw new RequestFault('bad_request', "One of these token ids is not in the model's vocabulary.")
   })
-  const tokens = await binding.tokenize(text)
-  const same = tokens.length === ids.length && ids.every((id, index) => id === tokens[index])
-  if (!same) {
+  if (text === undefined) {
     throw new RequestFault(
       'bad_request',
       "These token ids are not what the model's tokenizer makes of their text, and the embedded engine runs text; send the prompt as text.",
     )
   }
-  return { text, tokens, echo: text }
+  return { text, tokens: Int32Array.from(ids), added: 0, echo: text }
 }
 
 async function prepareChat(
@@ -192,7 +210,7 @@ async function finish(
 }
 
 async function toPrompt(binding: Binding, text: string): Promise<PreparedPrompt> {
-  return { text, tokens: await binding.tokenize(text) }
+  return { text, tokens: await binding.tokenize(text), added: 0 }
 }
 
 function format(binding: Binding, messages: readonly object[], params: NativeOptions): FormattedChat {

@@ -2,59 +2,30 @@ import type { AttemptEnd, InferenceEvent } from '../inference/event.ts'
 import { type AnswerPiece, type AnswerReader, answerReader } from './answer.ts'
 import type { Binding, NativeResult, NativeToken } from './binding.ts'
 import { RequestFault } from './fault.ts'
-import { type LogprobReader, logprobReader } from './logprobs.ts'
+import { type LogprobReader, logprobReader, type TokenPieces } from './logprobs.ts'
 import type { RunMessage } from './messages.ts'
-import { type Prepared, type PreparedPrompt, type PromptModel, prepare } from './prompt.ts'
-import { type CacheHit, type PendingSave, type PromptCache, shared } from './prompt-cache.ts'
+import { type Prepared, type PromptModel, prepare } from './prompt.ts'
+import { type PromptCache, shared } from './prompt-cache.ts'
+import { Cancelled, type PromptScorer } from './prompt-scorer.ts'
+import type { Reporter, Runner } from './runner.ts'
 import { nativeSampling } from './sampling.ts'
+import { type Job, newJob, newSequence, type Sequence, usageOf } from './sequence.ts'
 
 type Logprobs = Extract<InferenceEvent, { type: 'delta' }>['logprobs']
 
-/** One attempt with its choices. */
-interface Job {
-  readonly message: RunMessage
-  prepared: Prepared | undefined
-  readonly sequences: Sequence[]
-  started: boolean
-  over: boolean
-  left: number
-  inputTokens: number
-  cachedTokens: number
-  outputTokens: number
-  reasoningTokens: number
-}
-
-/** One choice: a place in the queue, then a slot. */
-interface Sequence {
-  readonly job: Job
-  readonly prompt: PreparedPrompt
-  readonly choice: number
-  /** Whether this choice stands for its prompt when cached tokens are counted: input is counted once per prompt. */
-  readonly first: boolean
-  requestId: number | undefined
-  reader: AnswerReader | undefined
-  hit: CacheHit | undefined
-  save: PendingSave | undefined
-  /** Output tokens sent so far. */
-  sent: number
-  /** Where log probabilities are read one after another. */
-  tail: Promise<void> | undefined
-  withoutCache: boolean
-}
-
 /** What a scheduler works with and whom it tells. */
-export interface SchedulerOptions {
+export interface SchedulerOptions extends Reporter {
   readonly binding: Binding
   readonly model: PromptModel
   readonly slots: number
   readonly slotTokens: number
   readonly cache: PromptCache | undefined
+  readonly scorer: PromptScorer
+  readonly pieces: TokenPieces
   /** Whether a state may only be loaded while no other choice runs; see `loadsAlone`. */
   readonly loadsAlone: boolean
   /** Two prompts that share this many tokens more than the cache holds wait for each other. */
   readonly cacheTokensMin: number
-  readonly event: (id: number, event: InferenceEvent) => void
-  readonly end: (id: number, end: AttemptEnd) => void
   readonly newCallId: () => string
 }
 
@@ -62,7 +33,7 @@ export interface SchedulerOptions {
  * Runs attempts on the binding's slots: first come, first served, one choice per slot. The queue is here and not in
  * the binding, so that a choice knows what the cache holds at the moment it starts, and `started` is exact.
  */
-export class Scheduler {
+export class Scheduler implements Runner {
   readonly #options: SchedulerOptions
   readonly #jobs = new Map<number, Job>()
   readonly #queue: Sequence[] = []
@@ -72,23 +43,11 @@ export class Scheduler {
 
   constructor(options: SchedulerOptions) {
     this.#options = options
-    this.#logprobs = logprobReader(options.binding)
+    this.#logprobs = logprobReader(options.pieces)
   }
 
-  /** Takes an attempt; its events and its end arrive through the options. */
   async run(message: RunMessage): Promise<void> {
-    const job: Job = {
-      message,
-      prepared: undefined,
-      sequences: [],
-      started: false,
-      over: false,
-      left: 0,
-      inputTokens: 0,
-      cachedTokens: 0,
-      outputTokens: 0,
-      reasoningTokens: 0,
-    }
+    const job = newJob(message)
     this.#jobs.set(message.id, job)
     // Preparing takes turns of the native thread pool, and a short prompt may overtake a long one there; the queue
     // keeps the order of arrival.
@@ -102,7 +61,6 @@ export class Scheduler {
     this.#pump()
   }
 
-  /** Stops an attempt at once; its usage and its end are reported before this returns. */
   cancel(id: number): void {
     const job = this.#jobs.get(id)
     if (job === undefined) return
@@ -112,7 +70,6 @@ export class Scheduler {
     this.#pump()
   }
 
-  /** Exact input tokens of a request. Throws `RequestFault` for what cannot be run. */
   async count(input: RunMessage['input']): Promise<number> {
     const { prompts } = await prepare(this.#options.binding, this.#options.model, input)
     return prompts.reduce((sum, prompt) => sum + prompt.tokens.length, 0)
@@ -134,13 +91,17 @@ export class Scheduler {
     const { sampling, input } = job.message
     // Finds what the binding cannot do before anything takes a slot.
     nativeSampling(sampling, 0, prepared.guided)
-    if (input.kind === 'text' && input.echo && sampling.topLogprobs !== undefined) {
-      throw new RequestFault(
-        'bad_request',
-        'The embedded engine has no log probabilities of the prompt; leave out echo or logprobs.',
-      )
+    const scored = sampling.topLogprobs !== undefined
+    if (scored && input.kind === 'text' && input.echo && input.suffix !== undefined) {
+      throw new RequestFault('bad_request', 'suffix cannot be combined with echo and logprobs; leave one of them out.')
     }
     for (const prompt of prepared.prompts) {
+      if (scored && prompt.echo !== undefined && prompt.tokens.length > this.#options.scorer.tokensMax) {
+        throw new RequestFault(
+          'context_length',
+          `The prompt has ${prompt.tokens.length} tokens; log probabilities of a prompt (echo with logprobs) are found for at most ${this.#options.scorer.tokensMax} here.`,
+        )
+      }
       // The binding answers a prompt that does not fit with zero tokens and no error.
       if (prompt.tokens.length + 1 > this.#options.slotTokens) {
         throw new RequestFault(
@@ -156,19 +117,7 @@ export class Scheduler {
     prepared.prompts.forEach((prompt, index) => {
       job.inputTokens += prompt.tokens.length
       for (let j = 0; j < n; j++) {
-        job.sequences.push({
-          job,
-          prompt,
-          choice: index * n + j,
-          first: j === 0,
-          requestId: undefined,
-          reader: undefined,
-          hit: undefined,
-          save: undefined,
-          sent: 0,
-          tail: undefined,
-          withoutCache: false,
-        })
+        job.sequences.push(newSequence(job, prompt, index * n + j, j === 0))
       }
     })
     job.left = job.sequences.length
@@ -206,16 +155,56 @@ export class Scheduler {
   #start(sequence: Sequence): void {
     const { job, prompt } = sequence
     const { message } = job
-    const { binding, cache } = this.#options
-    const prepared = job.prepared as Prepared
     if (!job.started) {
       job.started = true
       this.#options.event(message.id, { type: 'started', inputTokens: job.inputTokens })
     }
-    if (prompt.echo !== undefined && sequence.sent === 0 && !sequence.withoutCache) {
-      this.#options.event(message.id, { type: 'delta', choice: sequence.choice, content: prompt.echo, tokens: 0 })
-    }
     this.#running.add(sequence)
+    // Once more without the cache: the echo is out already.
+    if (prompt.echo === undefined || sequence.withoutCache) this.#generate(sequence)
+    else if (message.sampling.topLogprobs === undefined) this.#echo(sequence, undefined)
+    else this.#score(sequence, message.sampling.topLogprobs)
+  }
+
+  /** Finds the log probabilities of the prompt, in this choice's slot, before it goes on. */
+  #score(sequence: Sequence, alternatives: number): void {
+    const { job, prompt } = sequence
+    const { text, tokens, added } = prompt
+    const salt = job.message.cacheSalt
+    sequence.scoring = this.#options.scorer.score({ text, tokens, added, salt, alternatives })
+    sequence.scoring.done.then(
+      scored => {
+        sequence.scoring = undefined
+        if (job.over || !this.#running.has(sequence)) {
+          scored.release()
+          return
+        }
+        sequence.scored = scored
+        if (sequence.first) job.cachedTokens += scored.cachedTokens
+        this.#echo(sequence, scored.logprobs)
+      },
+      error => {
+        sequence.scoring = undefined
+        if (!(error instanceof Cancelled)) this.#fail(job, error)
+      },
+    )
+  }
+
+  #echo(sequence: Sequence, logprobs: Logprobs): void {
+    const { job, prompt, choice } = sequence
+    const { echo: content } = prompt
+    this.#options.event(job.message.id, {
+      ...{ type: 'delta', choice, content, tokens: 0 },
+      ...(logprobs === undefined ? {} : { logprobs }),
+    })
+    this.#generate(sequence)
+  }
+
+  #generate(sequence: Sequence): void {
+    const { job, prompt } = sequence
+    const { message } = job
+    const { binding, cache } = this.#options
+    const prepared = job.prepared as Prepared
     if (message.outputTokensMax <= 0) {
       this.#finish(sequence, 'length')
       return
@@ -224,7 +213,8 @@ export class Scheduler {
     sequence.reader = answerReader(prepared.shape, stops, this.#options.newCallId)
     if (cache !== undefined && !sequence.withoutCache) {
       const mayLoad = !this.#options.loadsAlone || this.#running.size === 1
-      sequence.hit = mayLoad ? cache.find(message.cacheSalt, prompt.tokens) : undefined
+      const own = sequence.scored?.statePath
+      sequence.hit = mayLoad && own === undefined ? cache.find(message.cacheSalt, prompt.tokens) : undefined
       const covered = sequence.hit?.tokens ?? cache.peek(message.cacheSalt, prompt.tokens)
       sequence.save = cache.begin(message.cacheSalt, prompt.tokens, covered)
     }
@@ -236,6 +226,9 @@ export class Scheduler {
           ...nativeSampling(message.sampling, sequence.choice, prepared.guided),
           n_predict: message.outputTokensMax,
           stop: stops,
+          ...(sequence.scored?.statePath === undefined || sequence.withoutCache
+            ? {}
+            : { load_state_path: sequence.scored.statePath }),
           ...(sequence.hit === undefined
             ? {}
             : {
@@ -265,12 +258,34 @@ export class Scheduler {
     sequence.tail = before.then(async () => {
       if (sequence.job.over) return
       if (error) this.#fail(sequence.job, error)
-      else if (data.token === undefined) this.#result(sequence, data)
-      else {
+      else if (data.token === undefined) {
+        await this.#scoreEnd(sequence, data)
+        if (!sequence.job.over) this.#result(sequence, data)
+      } else {
         const logprob = await this.#logprobs.read(data, sequence.job.message.sampling.topLogprobs as number)
         if (!sequence.job.over) this.#token(sequence, data, logprob === undefined ? undefined : [logprob])
       }
     })
+  }
+
+  /**
+   * Where a prompt was scored, its list ends with at least one generated token, as OpenAI's does: evaluations cut that one off. So an
+   * answer that ended before it began has the token that ended it.
+   */
+  async #scoreEnd(sequence: Sequence, result: NativeResult): Promise<void> {
+    const { job, scored, prompt, choice } = sequence
+    const alternatives = job.message.sampling.topLogprobs
+    if (scored === undefined || alternatives === undefined || sequence.sent > 0 || !result.stopped_eos) return
+    try {
+      const logprob = await this.#options.scorer.ending(
+        { text: prompt.text, statePath: scored.statePath },
+        alternatives,
+      )
+      if (job.over) return
+      this.#options.event(job.message.id, { type: 'delta', choice, logprobs: [logprob], tokens: 0 })
+    } catch (error) {
+      this.#fail(job, error)
+    }
   }
 
   #token(sequence: Sequence, data: NativeToken, logprobs?: Logprobs): void {
@@ -287,7 +302,7 @@ export class Scheduler {
       return
     }
     const reader = sequence.reader as AnswerReader
-    if (sequence.first) sequence.job.cachedTokens += result.timings.cache_n
+    if (sequence.first && sequence.scored === undefined) sequence.job.cachedTokens += result.timings.cache_n
     this.#settleSave(sequence)
     const { piece, reason } = reader.end(result)
     // Tokens that did not complete a character were not called back; the result knows them all.
@@ -299,8 +314,8 @@ export class Scheduler {
   /** The binding ended a choice for no reason it names: a state that could not be loaded, or a failed step. */
   #broken(sequence: Sequence): void {
     const { hit } = sequence
-    const again = hit !== undefined && sequence.sent === 0
-    if (again) this.#options.cache?.drop(hit)
+    const again = (hit !== undefined || sequence.scored?.statePath !== undefined) && sequence.sent === 0
+    if (again && hit !== undefined) this.#options.cache?.drop(hit)
     this.#leaveSlot(sequence, false)
     if (again) {
       sequence.withoutCache = true
@@ -357,6 +372,10 @@ export class Scheduler {
       if (whole) cache?.commit(sequence.save)
       else cache?.abandon(sequence.save)
     }
+    sequence.scoring?.cancel()
+    sequence.scored?.release()
+    sequence.scoring = undefined
+    sequence.scored = undefined
     sequence.hit = undefined
     sequence.save = undefined
     sequence.requestId = undefined
@@ -395,21 +414,7 @@ export class Scheduler {
   }
 
   #usage(job: Job): void {
-    this.#options.event(job.message.id, {
-      type: 'usage',
-      usage: {
-        inputTokens: job.inputTokens,
-        inputSource: 'reported',
-        cachedInputTokens: job.cachedTokens,
-        cachedInputSource: 'reported',
-        cacheWriteTokens: 0,
-        cacheWriteSource: 'reported',
-        outputTokens: job.outputTokens,
-        outputSource: 'reported',
-        reasoningTokens: job.reasoningTokens,
-        reasoningSource: 'counted',
-      },
-    })
+    this.#options.event(job.message.id, { type: 'usage', usage: usageOf(job) })
   }
 
   #end(job: Job, end: AttemptEnd): void {

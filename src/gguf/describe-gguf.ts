@@ -1,5 +1,7 @@
+import { FIM_KEYS, FIM_MARKS, FIM_NAMES } from './fim-tokens.ts'
 import { fileTypeName, ggmlType } from './ggml-types.ts'
 import { type GgufArray, GgufError, type GgufHeader, type GgufValue, readGgufHeader } from './gguf-header.ts'
+import { type ModelPurpose, purposeOf } from './model-purpose.ts'
 
 /** What a GGUF file says of itself, in plain numbers: for the memory plan, the catalogue and people. */
 export interface GgufDescription {
@@ -38,6 +40,10 @@ export interface GgufDescription {
   readonly chatTemplate: string | null
   /** Pieces that the file was split into; 1 when it is whole. */
   readonly splitCount: number
+  /** What it was made for. */
+  readonly purpose: ModelPurpose
+  /** Whether its vocabulary has the three marks of fill-in-the-middle. */
+  readonly fillsInTheMiddle: boolean
   /**
    * Every number and short list of numbers under the architecture's own prefix, the prefix left out
    * (`attention.kv_lora_rank`, `attention.sliding_window`): what a plan for a particular architecture needs.
@@ -51,10 +57,10 @@ export interface GgufDescription {
  * @throws GgufError when it is no readable GGUF, names no architecture, or is shorter than its tensors need.
  */
 export function describeGguf(path: string): GgufDescription {
-  return describeHeader(path, readGgufHeader(path))
+  return describeHeader(path, readGgufHeader(path, Object.values(FIM_NAMES).flat()))
 }
 
-/** Describes a header that was read already. */
+/** Describes a header that was read already; marks of fill-in-the-middle are known by name if they were looked for. */
 export function describeHeader(path: string, header: GgufHeader): GgufDescription {
   const { metadata } = header
   const architecture = text(metadata.get('general.architecture'))
@@ -94,6 +100,8 @@ export function describeHeader(path: string, header: GgufHeader): GgufDescriptio
     vocabularyTokens: arrayLength(metadata.get('tokenizer.ggml.tokens')) ?? number('vocab_size') ?? 0,
     tokenizerModel: text(metadata.get('tokenizer.ggml.model')),
     chatTemplate: text(metadata.get('tokenizer.chat_template')),
+    purpose: purposeOf(metadata),
+    fillsInTheMiddle: hasFimMarks(metadata),
     splitCount: Math.max(1, numeric(metadata.get('split.count')) ?? 1),
     architectureNumbers: architectureNumbers(metadata, `${architecture}.`),
   }
@@ -123,6 +131,15 @@ function tensorSizes(header: GgufHeader): { parameters: number; bytes: number; d
   }
   const dominant = [...bytesByType].sort((left, right) => right[1] - left[1])[0]
   return { parameters, bytes, dominantType: dominant?.[0] ?? 'none' }
+}
+
+/** By token id, or by name in the vocabulary. */
+function hasFimMarks(metadata: ReadonlyMap<string, GgufValue>): boolean {
+  const tokens = metadata.get('tokenizer.ggml.tokens')
+  const found = new Set(isArray(tokens) ? tokens.found : [])
+  return FIM_MARKS.every(
+    mark => FIM_KEYS[mark].some(key => metadata.has(key)) || FIM_NAMES[mark].some(name => found.has(name)),
+  )
 }
 
 function architectureNumbers(

@@ -4,8 +4,10 @@ import path from 'node:path'
 import { test } from 'node:test'
 import { deriveEntry } from '../models/derive-entry.ts'
 import { ggufBytes, temporaryFolder } from '../models/test-support.ts'
+import { ensureFixture, type FixtureName } from '../testing/fixtures.ts'
 import { describeGguf } from './describe-gguf.ts'
 import { GgufError } from './gguf-header.ts'
+import { isEncoder, purposeOf } from './model-purpose.ts'
 
 test('a header becomes a description in plain numbers', async () => {
   await using folder = await temporaryFolder()
@@ -45,6 +47,8 @@ test('a header becomes a description in plain numbers', async () => {
     vocabularyTokens: 3,
     tokenizerModel: 'gpt2',
     splitCount: 1,
+    purpose: 'generate',
+    fillsInTheMiddle: false,
     architectureNumbers: {
       context_length: 256,
       block_count: 2,
@@ -107,4 +111,51 @@ test('capabilities of a brought file come from its chat template', async () => {
   await check('{{ messages }}', { chat: true, tools: false, reasoning: false, jsonSchema: true })
   await check('{% if tools %}{% endif %}', { chat: true, tools: true, reasoning: false, jsonSchema: true })
   await check('{{ "<think>" }}', { chat: true, tools: false, reasoning: true, jsonSchema: true })
+})
+
+test('what a model is for comes from its pooling type and architecture', () => {
+  const check = (architecture: string, pooling: number | null, purpose: string, encoder = false) => {
+    const metadata = new Map<string, string | number>([['general.architecture', architecture]])
+    if (pooling !== null) metadata.set(`${architecture}.pooling_type`, pooling)
+    assert.deepEqual([purposeOf(metadata), isEncoder(metadata)], [purpose, encoder], `${architecture} ${pooling}`)
+  }
+  check('llama', null, 'generate')
+  check('llama', 0, 'generate')
+  check('llama', 77, 'generate')
+  check('qwen3', 3, 'embed')
+  check('qwen3', 4, 'rerank')
+  check('bert', null, 'embed', true)
+  check('bert', 0, 'embed', true)
+  check('nomic-bert', 1, 'embed', true)
+  check('bert', 4, 'rerank', true)
+})
+
+test('a brought file that embeds, ranks or fills in is offered for that', async () => {
+  await using folder = await temporaryFolder()
+  const brought = { id: 'mine', bytes: 1, sha256: 'ab', name: 'm.gguf', source: null, price: null }
+  const check = async (fixture: FixtureName, able: readonly string[]) => {
+    const { capabilities } = deriveEntry(describeGguf(await ensureFixture(fixture, folder.path)), brought)
+    assert.deepEqual(
+      Object.entries(capabilities).flatMap(([name, can]) => (can ? [name] : [])),
+      able,
+      fixture,
+    )
+  }
+  await check('embedding', ['embeddings'])
+  await check('reranker', ['rerank'])
+  await check('llama', ['chat', 'completion', 'tools', 'jsonSchema', 'logprobs'])
+  await check('fim', ['chat', 'completion', 'tools', 'jsonSchema', 'logprobs', 'suffix'])
+})
+
+test('marks of fill-in-the-middle are found by name, and only all three together', async () => {
+  await using folder = await temporaryFolder()
+  const file = path.join(folder.path, 'm.gguf')
+  const check = async (tokens: string[], fills: boolean) => {
+    await writeFile(file, await ggufBytes({ 'tokenizer.ggml.tokens': { type: 'array', of: 'string', value: tokens } }))
+    const description = describeGguf(file)
+    assert.deepEqual([description.fillsInTheMiddle, description.vocabularyTokens], [fills, tokens.length])
+  }
+  await check(['a', '<PRE>', '<SUF>', 'b', '<MID>'], true)
+  await check(['<｜fim▁begin｜>', '<｜fim▁hole｜>', '<｜fim▁end｜>'], true)
+  await check(['<PRE>', '<SUF>', 'xxxxx'], false)
 })

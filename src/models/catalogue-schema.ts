@@ -87,6 +87,14 @@ export const catalogueEntrySchema = z
       reasoning: z.boolean(),
       jsonSchema: z.boolean(),
       logprobs: z.boolean(),
+      /** Reads images. Left out, as all below: no. */
+      vision: z.boolean().optional(),
+      /** Makes vectors. */
+      embeddings: z.boolean().optional(),
+      /** Scores documents by relevance. */
+      rerank: z.boolean().optional(),
+      /** Fills in the middle. */
+      suffix: z.boolean().optional(),
     }),
     /** What is left out is the engine's default. */
     sampling: sampling.default({}),

@@ -16,8 +16,9 @@ export interface Brought {
 }
 
 /**
- * A catalogue entry for a file that somebody brought, from what its header says. Capabilities are read off the chat
- * template: without one a model continues text and does not chat; a template that never mentions tools drops them.
+ * A catalogue entry for a file that somebody brought, from what its header says. What a model is for is read off its pooling type and
+ * architecture; the capabilities of one that generates are read off the chat template: without one it continues text and does not chat;
+ * a template that never mentions tools drops them.
  *
  * @throws ModelError `wrong_kind` for files that are no whole generating model (adapters, projectors).
  */
@@ -28,7 +29,6 @@ export function deriveEntry(description: GgufDescription, brought: Brought): Cat
       `${brought.name} is not taken: its header names no context length or no layers, so it is no language model`,
     )
   }
-  const template = description.chatTemplate
   return {
     id: brought.id,
     name: description.name ?? brought.id,
@@ -40,14 +40,7 @@ export function deriveEntry(description: GgufDescription, brought: Brought): Cat
     contextTokens: description.contextTokens,
     outputTokensMax: description.contextTokens,
     license: description.license?.slice(0, 128) ?? 'unknown',
-    capabilities: {
-      chat: template !== null,
-      completion: true,
-      tools: template !== null && /\btools\b/.test(template),
-      reasoning: template !== null && /<\/?think|reasoning_content|enable_thinking|<\|channel\|>/.test(template),
-      jsonSchema: template !== null,
-      logprobs: true,
-    },
+    capabilities: capabilitiesOf(description),
     sampling: {},
     price: brought.price,
     file: {
@@ -56,6 +49,30 @@ export function deriveEntry(description: GgufDescription, brought: Brought): Cat
       sha256: brought.sha256,
       sources: brought.source === null ? [] : [brought.source],
     },
+  }
+}
+
+const CAPABLE_OF_NOTHING = {
+  chat: false,
+  completion: false,
+  tools: false,
+  reasoning: false,
+  jsonSchema: false,
+  logprobs: false,
+}
+
+function capabilitiesOf(description: GgufDescription): CatalogueEntry['capabilities'] {
+  if (description.purpose === 'embed') return { ...CAPABLE_OF_NOTHING, embeddings: true }
+  if (description.purpose === 'rerank') return { ...CAPABLE_OF_NOTHING, rerank: true }
+  const template = description.chatTemplate
+  return {
+    chat: template !== null,
+    completion: true,
+    tools: template !== null && /\btools\b/.test(template),
+    reasoning: template !== null && /<\/?think|reasoning_content|enable_thinking|<\|channel\|>/.test(template),
+    jsonSchema: template !== null,
+    logprobs: true,
+    ...(description.fillsInTheMiddle ? { suffix: true } : {}),
   }
 }
 

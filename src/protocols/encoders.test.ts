@@ -209,7 +209,7 @@ test('log probabilities in both shapes', () => {
   assert.deepEqual(two, {
     tokens: ['é', 'b'],
     token_logprobs: [-0.5, -9999],
-    top_logprobs: [{ é: -0.5 }, {}],
+    top_logprobs: [{ é: -0.5 }, { b: -9999 }],
     text_offset: [1, 2],
   })
 })

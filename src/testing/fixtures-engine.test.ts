@@ -4,7 +4,7 @@ import { mkdtemp, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import { ensureFixture, FIXTURE_NAMES, type FixtureName } from './fixtures.ts'
+import { ensureFixture, type FixtureName, GENERATING_FIXTURES } from './fixtures.ts'
 import type { FixtureCompletion, FixtureOutcome, FixtureRun } from './fixtures-child.ts'
 
 let dir: string
@@ -40,7 +40,7 @@ function text(count: number, shift = 0): string {
 }
 
 test('each fixture loads, and babbles whole words for as long as it is asked to', async () => {
-  for (const name of FIXTURE_NAMES) {
+  for (const name of GENERATING_FIXTURES) {
     const options = { n_predict: 60, temperature: 0.8, seed: 1 }
     const [first, again, bytes] = (await run(name, [
       { prompt: text(20), options },
@@ -120,7 +120,7 @@ test('deepseek4 reuses a saved prompt state only as a whole', () =>
   ]))
 
 test('a state that cannot be loaded gives an empty answer and no error, so the caller has to look first', async () => {
-  for (const name of FIXTURE_NAMES) {
+  for (const name of GENERATING_FIXTURES) {
     const options = { n_predict: 4, top_k: 1 }
     const [lost, next] = (await run(name, [
       { prompt: text(20), options: { ...options, load_state_path: join(dir, 'nowhere.state') } },

@@ -11,8 +11,20 @@ const HEAD_WIDTH = WIDTH / HEADS
 const FEED_FORWARD_WIDTH = 256
 const CONTEXT_TOKENS = 8192
 
+/** The marks of a fill-in-the-middle prompt, in the order in which they stand in one. */
+const FIM_TOKENS = ['<|fim_prefix|>', '<|fim_suffix|>', '<|fim_middle|>'] as const
+
 /** The `llama` architecture in small: grouped-query attention, RoPE, SwiGLU, and a ChatML template with tools. */
 export function llamaFixture(): GgufContent {
+  return llama([])
+}
+
+/** The same with the tokens of fill-in-the-middle, which the header names by their ids. */
+export function fimFixture(): GgufContent {
+  return llama(FIM_TOKENS)
+}
+
+function llama(fim: readonly string[]): GgufContent {
   const vocabulary = buildVocabulary([
     { text: '<|begin|>', kind: 'control' },
     { text: '<|endoftext|>', kind: 'control' },
@@ -22,6 +34,7 @@ export function llamaFixture(): GgufContent {
     // which the answer ends.
     { text: '<tool_call>', kind: 'markup', logitBias: 2, follower: letterOfByte(0x0a) },
     { text: '</tool_call>', kind: 'markup', logitBias: -3, follower: '<|im_end|>' },
+    ...fim.map(text => ({ text, kind: 'control' as const })),
   ])
   const weights = new WeightMaker(1)
   const tensors: GgufTensor[] = [
@@ -74,6 +87,12 @@ export function llamaFixture(): GgufContent {
       'tokenizer.ggml.eos_token_id': { type: 'uint32', value: vocabulary.idOf('<|endoftext|>') },
       'tokenizer.ggml.eot_token_id': { type: 'uint32', value: vocabulary.idOf('<|im_end|>') },
       'tokenizer.ggml.add_bos_token': { type: 'bool', value: false },
+      ...Object.fromEntries(
+        fim.map((text, index) => [
+          `tokenizer.ggml.fim_${['pre', 'suf', 'mid'][index]}_token_id`,
+          { type: 'uint32' as const, value: vocabulary.idOf(text) },
+        ]),
+      ),
       'tokenizer.chat_template': { type: 'string', value: CHATML_TEMPLATE },
     },
     tensors,

@@ -38,12 +38,13 @@ const NEVER = -14
 
 // The models babble in these words. A few hold characters of two to four bytes of UTF-8, so that streams carry such too; as
 // they are whole tokens, the text is valid after each of them.
-const WORDS =
+export const FIXTURE_WORDS: readonly string[] = (
   'the of and to in is it that was for on are with as be at one have this from or had by not but what all were when we there can ' +
   'an your which their said if do will each about how up out them then she many some so these would other into has more her two ' +
   'like him see time could no make than first been its who now people my made over did down only way find use may water long ' +
   'little very after words called just where most know river wheel stone mill light turns runs under bridge green morning quiet ' +
   'through valley north wind carries grain slow deep clear café naïve 水 流れ ⚙️'
+).split(' ')
 
 /**
  * Likelihood of what stands between words, each some percent of an answer, so that a string in a JSON answer closes after
@@ -63,7 +64,7 @@ export function buildVocabulary(specials: readonly SpecialToken[]): Vocabulary {
   }
   for (let byte = 0; byte < 256; byte++) add({ text: letterOfByte(byte), kind: 'byte', logitBias: byteBias(byte) })
 
-  const words = new Set(WORDS.split(' ').map(word => lettersOf(` ${word}`)))
+  const words = new Set(FIXTURE_WORDS.map(word => lettersOf(` ${word}`)))
   for (const word of words) {
     const letters = [...word]
     for (let length = 2; length <= letters.length; length++) {

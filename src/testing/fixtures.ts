@@ -3,21 +3,28 @@ import { createReadStream } from 'node:fs'
 import { access, mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
+import { embeddingFixture, rerankerFixture } from './fixtures-bert.ts'
 import { deepseek4Fixture } from './fixtures-deepseek4.ts'
-import { llamaFixture } from './fixtures-llama.ts'
+import { fimFixture, llamaFixture } from './fixtures-llama.ts'
 import { type GgufContent, writeGguf } from './gguf-writer.ts'
 
 /** Random-weight models that tests run instead of downloaded ones: small, and the same bytes on every machine. */
-const RECIPES = { llama: llamaFixture, deepseek4: deepseek4Fixture } as const satisfies Record<
-  string,
-  () => GgufContent
->
+const RECIPES = {
+  llama: llamaFixture,
+  deepseek4: deepseek4Fixture,
+  fim: fimFixture,
+  embedding: embeddingFixture,
+  reranker: rerankerFixture,
+} as const satisfies Record<string, () => GgufContent>
 
-/** Names of the fixtures: the architecture that each is an instance of. */
+/** Names of the fixtures: the architecture that each is an instance of, or what it is for. */
 export type FixtureName = keyof typeof RECIPES
 
 /** All fixtures. */
 export const FIXTURE_NAMES = Object.keys(RECIPES) as FixtureName[]
+
+/** Those that generate text, one of each architecture. */
+export const GENERATING_FIXTURES = ['llama', 'deepseek4'] as const satisfies FixtureName[]
 
 /**
  * Path of a fixture model in `dir`, which is made when missing. The file is written once: its name holds a hash of its

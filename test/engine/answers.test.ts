@@ -192,11 +192,6 @@ test('what the engine cannot do is refused, not ignored', async () => {
       { input: chat('', { tools: [LIGHT], toolChoice: { type: 'function', function: { name: 'no' } } }) },
       /"no"/,
     ],
-    [
-      'echo with logprobs',
-      { input: { kind: 'text', prompts: ['a'], echo: true }, sampling: { topLogprobs: 1 } },
-      /echo/,
-    ],
   ]
   for (const [what, ask, message] of refused) {
     const { end } = await run(llama, ask)

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { FIXTURE_NAMES } from '../../src/testing/fixtures.ts'
+import { GENERATING_FIXTURES } from '../../src/testing/fixtures.ts'
 import { engineWith, run, text, words } from './support.ts'
 import type { Ask } from './support-run.ts'
 
@@ -13,7 +13,7 @@ const KINDS: Ask[] = [
   { input: text(words(20, 4)), outputTokensMax: 10, sampling: { topLogprobs: 1 } },
 ]
 
-for (const fixture of FIXTURE_NAMES) {
+for (const fixture of GENERATING_FIXTURES) {
   test(`${fixture}: answers under load, with clients leaving all the time, are those given alone`, async () => {
     const engine = await engineWith(fixture, { slots: 3 })
     const alone: (readonly string[])[] = []

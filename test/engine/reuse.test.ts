@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { existsSync, statSync } from 'node:fs'
 import { test } from 'node:test'
-import { FIXTURE_NAMES } from '../../src/testing/fixtures.ts'
+import { GENERATING_FIXTURES } from '../../src/testing/fixtures.ts'
 import { chat, engineWith, run, text, words } from './support.ts'
 
-for (const fixture of FIXTURE_NAMES) {
+for (const fixture of GENERATING_FIXTURES) {
   const cached = await engineWith(fixture)
   const plain = await engineWith(fixture, { cacheBytesMax: 0 })
 

@@ -20,6 +20,14 @@ export function text(...prompts: (string | readonly number[])[]): GenerationInpu
   return { kind: 'text', prompts, echo: false }
 }
 
+export function embed(...inputs: (string | readonly number[])[]): Extract<GenerationInput, { kind: 'embed' }> {
+  return { kind: 'embed', inputs }
+}
+
+export function rank(query: string, ...documents: string[]): GenerationInput {
+  return { kind: 'rerank', query, documents }
+}
+
 export interface Ask {
   readonly input?: GenerationInput
   readonly sampling?: Partial<Sampling>
@@ -38,6 +46,10 @@ export interface Answer {
   readonly texts: readonly string[]
   readonly reasons: readonly FinishReason[]
   readonly usage: Usage | undefined
+  /** By the index of their input. */
+  readonly vectors: readonly Float32Array[]
+  /** By the index of their document. */
+  readonly scores: readonly number[]
   /** Sum of the tokens of all deltas. */
   readonly deltaTokens: number
   readonly msToFirstToken: number
@@ -88,6 +100,8 @@ export function run(engine: EngineUpstream, ask: Ask = {}): Promise<Answer> & { 
       ended = true
       const texts: string[] = []
       const reasons: FinishReason[] = []
+      const vectors: Float32Array[] = []
+      const scores: number[] = []
       let deltaTokens = 0
       let usage: Usage | undefined
       for (const event of events) {
@@ -95,10 +109,12 @@ export function run(engine: EngineUpstream, ask: Ask = {}): Promise<Answer> & { 
           texts[event.choice] = (texts[event.choice] ?? '') + (event.content ?? '')
           deltaTokens += event.tokens
         }
+        if (event.type === 'embedding') vectors[event.index] = event.vector
+        if (event.type === 'score') scores[event.index] = event.score
         if (event.type === 'finish') reasons[event.choice] = event.reason
         if (event.type === 'usage') usage = event.usage
       }
-      resolve({ events, end, texts, reasons, usage, deltaTokens, msToFirstToken: firstMs })
+      resolve({ events, end, texts, reasons, vectors, scores, usage, deltaTokens, msToFirstToken: firstMs })
     },
   })
   return Object.assign(promise, { handle })

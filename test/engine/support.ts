@@ -5,7 +5,7 @@ import { after } from 'node:test'
 import { createEngineUpstream, type EngineOptions, type EngineUpstream } from '../../src/engine/engine-upstream.ts'
 import { ensureFixture, type FixtureName } from '../../src/testing/fixtures.ts'
 
-export { chat, request, run, text, words } from './support-run.ts'
+export { type Answer, chat, embed, rank, request, run, text, words } from './support-run.ts'
 
 /** Fixtures are generated once and shared by all tests of this user. */
 const FIXTURES = join(tmpdir(), `headrace-fixtures-${process.getuid?.() ?? 0}`)

@@ -16,15 +16,17 @@ export class CompletionLogprobs {
       this.#offset += codePoints(one.token)
     }
     const tops = logprobs.map(one => {
+      if (Number.isNaN(one.logprob)) return 'null'
       const seen = new Set<string>()
       const pairs: string[] = []
-      for (const top of one.top) {
+      // The token itself is always among them, also when it is not one of the likeliest.
+      for (const top of [...one.top, one]) {
         // Different bytes of a cut character read as the same text; the first is the likeliest.
         if (seen.has(top.token)) continue
         seen.add(top.token)
         pairs.push(`${JSON.stringify(top.token)}:${logprobNumber(top.logprob)}`)
       }
-      return Number.isNaN(one.logprob) ? 'null' : `{${pairs.join(',')}}`
+      return `{${pairs.join(',')}}`
     })
     return (
       `{"tokens":${JSON.stringify(logprobs.map(one => one.token))}` +
