@@ -9,6 +9,7 @@ import { validationError } from '../wire/validation-error.ts'
 import { balanceRoutes } from './balance.ts'
 import { chatCompletionRoutes } from './chat-completions.ts'
 import { type ClientApiDeps, type ClientApp, newClientApp } from './context.ts'
+import { countTokensRoutes } from './count-tokens.ts'
 import { clientDocument } from './openapi.ts'
 import { openRouterAccountRoutes } from './openrouter-account.ts'
 import { openRouterModelRoutes } from './openrouter-models.ts'
@@ -87,6 +88,7 @@ export function createClientApi(deps: ClientApiDeps): ClientApi {
     usageRoutes,
     responseRoutes,
     chatCompletionRoutes,
+    countTokensRoutes,
     balanceRoutes,
     openRouterModelRoutes,
     openRouterAccountRoutes,

@@ -13,12 +13,13 @@ import type { AddressInfo } from 'node:net'
 import { authenticate } from '../admission/authenticate.ts'
 import type { KeyHasher } from '../admission/key-hasher.ts'
 import { ApiError } from '../errors.ts'
-import type { Protocol, Surface } from '../inference/request.ts'
+import type { JsonObject, Protocol, Surface } from '../inference/request.ts'
 import type { Model, Org, Snapshot } from '../inference/snapshot.ts'
 import { priceAt } from '../pricing/calendar.ts'
+import { modelAnswer, modelList } from '../protocols/model-list.ts'
 import { modelObject } from '../protocols/model-object.ts'
 import type { ProtocolCodec } from '../protocols/protocol.ts'
-import { surfaceOf } from '../protocols/surface.ts'
+import { requestIdHeaders, surfaceOf } from '../protocols/surface.ts'
 import type { ClientAddress } from './client-address.ts'
 import { HttpClientPort } from './client-port.ts'
 import { sendResponse, streamedRequest } from './fetch-listener.ts'
@@ -81,7 +82,7 @@ const TIMEOUT_CHECK_MS = 1000
 const PAYMENT_EVENT_BYTES_MAX = 256 * 1024
 /** Browsers may read these of an answer from another origin. */
 const EXPOSED_HEADERS =
-  'x-request-id, x-headrace-upstream, x-headrace-route, x-headrace-attempts, x-headrace-model, x-headrace-cost, x-headrace-ending, x-headrace-idempotency, idempotent-replayed, retry-after, retry-after-ms, x-should-retry'
+  'x-request-id, request-id, x-headrace-upstream, x-headrace-route, x-headrace-attempts, x-headrace-model, x-headrace-cost, x-headrace-ending, x-headrace-idempotency, idempotent-replayed, retry-after, retry-after-ms, x-should-retry'
 
 /** Listens for clients. Rejects with the system's error when the address cannot be had. */
 export async function listen(parts: ListenerParts): Promise<Listener> {
@@ -160,7 +161,7 @@ export function createHandler(parts: ListenerParts): RequestListener {
       const query = url.indexOf('?')
       const path = query < 0 ? url : url.slice(0, query)
       const route = routeOf(path)
-      surface = route?.kind === 'generate' ? route.surface : surfaceOf(path)
+      surface = route?.kind === 'generate' ? route.surface : surfaceOf(path, request.headers)
       if (request.method === 'OPTIONS') {
         response.writeHead(204, {
           ...(route === undefined ? {} : { allow: methodsOf(route).join(', ') }),
@@ -171,7 +172,9 @@ export function createHandler(parts: ListenerParts): RequestListener {
       }
       // A path that takes requests may also list what became of them.
       if (route === undefined || (route.kind === 'generate' && request.method !== 'POST')) {
-        answerApi(parts, request, response, requestId).catch(thrown => refuse(client, thrown, requestId, surface))
+        answerApi(parts, request, response, requestId, surface).catch(thrown =>
+          refuse(client, thrown, requestId, surface),
+        )
         return
       }
       if (route.kind === 'control') {
@@ -196,7 +199,9 @@ export function createHandler(parts: ListenerParts): RequestListener {
         })
         return
       }
-      answerRead(parts, route, request, response, requestId).catch(thrown => refuse(client, thrown, requestId, surface))
+      answerRead(parts, route, request, response, requestId, surface).catch(thrown =>
+        refuse(client, thrown, requestId, surface),
+      )
     } catch (thrown) {
       request.resume()
       refuse(client, thrown, requestId, surface)
@@ -215,9 +220,10 @@ async function answerApi(
   request: IncomingMessage,
   response: ServerResponse,
   requestId: string,
+  surface: Surface,
 ): Promise<void> {
   const answered = await parts.api(streamedRequest(request, parts.settings.bodyBytesMax), requestId)
-  response.setHeader('x-request-id', requestId)
+  for (const [name, value] of Object.entries(requestIdHeaders(surface, requestId))) response.setHeader(name, value)
   await sendResponse(answered, request, response)
 }
 
@@ -227,6 +233,7 @@ async function answerRead(
   request: IncomingMessage,
   response: ServerResponse,
   requestId: string,
+  surface: Surface,
 ): Promise<void> {
   switch (route.kind) {
     case 'health': {
@@ -253,8 +260,10 @@ async function answerRead(
   switch (route.kind) {
     case 'models': {
       const models = new Set(snapshot.models.values())
-      const data = [...models].flatMap(model => describe(model, caller.org, parts.nowMs()) ?? [])
-      return sendJson(response, 200, { object: 'list', data }, requestId)
+      const data = [...models]
+        .map(model => describe(model, caller.org, parts.nowMs()))
+        .filter(described => described !== null)
+      return sendJson(response, 200, modelList(data, surface), requestId, surface)
     }
     case 'model': {
       const model = snapshot.models.get(route.modelId)
@@ -264,23 +273,29 @@ async function answerRead(
           param: 'model',
         })
       }
-      return sendJson(response, 200, described, requestId)
+      return sendJson(response, 200, modelAnswer(described, surface), requestId, surface)
     }
   }
 }
 
 // At the price that the org would pay. What has none cannot be bought, so it is not on the list.
-function describe(model: Model, org: Org, nowMs: number): object | null {
+function describe(model: Model, org: Org, nowMs: number): JsonObject | null {
   const price = priceAt(model.prices, nowMs, org.priceGroup)
   return price === undefined ? null : modelObject(model, price)
 }
 
-function sendJson(response: ServerResponse, status: number, body: object, requestId: string): void {
+function sendJson(
+  response: ServerResponse,
+  status: number,
+  body: object,
+  requestId: string,
+  surface: Surface = 'openai',
+): void {
   const bytes = Buffer.from(JSON.stringify(body))
   response.writeHead(status, {
     'content-type': 'application/json',
     'content-length': bytes.length,
-    'x-request-id': requestId,
+    ...requestIdHeaders(surface, requestId),
   })
   response.end(bytes)
 }

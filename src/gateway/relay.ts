@@ -194,7 +194,10 @@ export class Relay implements AttemptSink {
         return
       case 'finish':
         this.prefillBegan = true
-        if (this.#stop === null) this.#finishOrSend(this.encoder.finish(event.choice, event.reason, event.native), 1)
+        if (this.#stop === null) {
+          const { choice, reason, native, stopSequence } = event
+          this.#finishOrSend(this.encoder.finish(choice, reason, native, stopSequence), 1)
+        }
         return
       case 'usage':
         this.usage = event.usage

@@ -1,4 +1,4 @@
-import { type GenerateRoute, generateRouteOf } from '../protocols/surface.ts'
+import { type GenerateRoute, generateRouteOf, MODELS_BASES } from '../protocols/surface.ts'
 
 /** What a path of the data plane means. */
 export type Route =
@@ -14,9 +14,6 @@ export type Route =
 export function methodsOf(route: Route): readonly string[] {
   return route.kind === 'generate' || route.kind === 'payment-event' ? ['POST'] : ['GET', 'HEAD']
 }
-
-/** Same handlers under the paths that OpenAI's and DeepInfra's clients use as their base. */
-const BASES = ['/v1/openai', '/v1']
 
 /** Where providers of payments send events, each under its name. */
 const PAYMENT_EVENTS = '/webhooks/'
@@ -38,7 +35,7 @@ export function routeOf(path: string): Route | undefined {
     const provider = clean.slice(PAYMENT_EVENTS.length)
     return /^[a-z]+$/.test(provider) ? { kind: 'payment-event', provider } : undefined
   }
-  for (const base of BASES) {
+  for (const base of MODELS_BASES) {
     if (!clean.startsWith(base)) continue
     const route = routeUnder(clean.slice(base.length))
     if (route !== undefined) return route

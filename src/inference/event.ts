@@ -84,6 +84,8 @@ export type InferenceEvent =
       readonly reason: FinishReason
       /** The upstream's own word for it, where that is another. */
       readonly native?: string
+      /** Of a `stop`: the stop sequence of the request that ended the choice, where the upstream says which. */
+      readonly stopSequence?: string
     }
   | {
       /** Usage so far; the last one counts. */

@@ -42,8 +42,11 @@ export interface AnswerEncoder {
   score?(event: EventOf<'score'>): void
   /** The frames of a passthrough attempt, unchanged. */
   frame(event: EventOf<'frame'>): Uint8Array
-  /** `native`: the upstream's own word for the reason, where that is another. */
-  finish(choice: number, reason: FinishReason, native?: string): Uint8Array
+  /**
+   * `native`: the upstream's own word for the reason, where that is another. `stopSequence`: the one of the request's that ended the
+   * choice, where it is known.
+   */
+  finish(choice: number, reason: FinishReason, native?: string, stopSequence?: string): Uint8Array
   /** Ends every choice that has not finished. */
   finishOpen(reason: FinishReason): Uint8Array
   /** What follows the last finish: the usage frame and the end mark of a stream, or the whole body. */

@@ -17,6 +17,14 @@ const OPENAI_PATHS: Readonly<Record<string, Protocol>> = {
   '/responses/compact': 'openai-responses',
 }
 
+const ANTHROPIC_PATHS: Readonly<Record<string, Protocol>> = { '/messages': 'anthropic-messages' }
+
+/**
+ * The bases of Anthropic's clients: its SDK appends `/v1/messages` to what it is given, AI SDK only `/messages`, and both read the same
+ * variable of the environment.
+ */
+export const ANTHROPIC_BASES = ['/v1', '/anthropic/v1', '/anthropic', '', '/api/v1'] as const
+
 /**
  * The same handlers under every base that a family of clients uses (Headrace's own clients: `/v1`). Without a base: DeepSeek's, whose
  * clients are told the host alone; `/beta` is theirs too.
@@ -31,6 +39,7 @@ const BASES: readonly {
   { base: '', surface: 'openai', paths: OPENAI_PATHS },
   { base: '/beta', surface: 'openai', paths: OPENAI_PATHS },
   { base: '/api/v1', surface: 'openrouter', paths: OPENAI_PATHS },
+  ...ANTHROPIC_BASES.map(base => ({ base, surface: 'anthropic' as const, paths: ANTHROPIC_PATHS })),
 ]
 
 const ROUTES: ReadonlyMap<string, GenerateRoute> = new Map(
@@ -49,8 +58,16 @@ export function generateRoutes(): readonly (readonly [string, GenerateRoute])[] 
   return [...ROUTES]
 }
 
-/** The conventions of whoever calls a path that is no inference route: they decide how its errors look. */
-export function surfaceOf(path: string): Surface {
+/** Where models are listed: under the bases that clients put before `/models`. */
+export const MODELS_BASES = ['/v1/openai', '/v1', '/anthropic/v1', '/anthropic'] as const
+
+/**
+ * The conventions of whoever calls a path that is no inference route: they decide how its errors look, and the form of a list of models,
+ * which OpenAI's and Anthropic's clients ask for at the same address (the latter's say which version they speak).
+ */
+export function surfaceOf(path: string, headers: Readonly<Record<string, unknown>> = {}): Surface {
+  if (headers['anthropic-version'] !== undefined && /^\/v1\/models(\/|$)/.test(path)) return 'anthropic'
+  if (/^(\/api)?(\/v1)?\/messages(\/|$)/.test(path)) return 'anthropic'
   if (path.startsWith('/api/v1')) return 'openrouter'
   if (path.startsWith('/anthropic/')) return 'anthropic'
   // The list that DeepSeek's clients ask for; what is below it is DeepInfra's.
@@ -82,7 +99,11 @@ export function errorBody(surface: Surface, error: ApiError, requestId: string):
       const type = ANTHROPIC_TYPES[error.status] ?? (error.status >= 500 ? 'api_error' : 'invalid_request_error')
       return {
         type: 'error',
-        error: { type, message: error.message, details: { error_code: error.code } },
+        error: {
+          type,
+          message: error.message,
+          details: { error_code: error.code, ...(error.param !== null && { param: error.param }) },
+        },
         request_id: requestId,
       }
     }
