@@ -489,6 +489,7 @@ function createEngine(config: Config): EngineUpstream {
 function createHttpUpstream(options: Config['upstreams'][number], counter: TokenCounter): HttpUpstream {
   const {
     id,
+    api,
     baseUrl,
     apiKeyEnv,
     connectionsMax,
@@ -516,6 +517,7 @@ function createHttpUpstream(options: Config['upstreams'][number], counter: Token
     )
   return new HttpUpstream({
     id,
+    api,
     baseUrl,
     apiKey,
     connectionsMax,

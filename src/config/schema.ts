@@ -203,11 +203,15 @@ const upstream = z.strictObject({
         allowed: '1 to 64 of a-z, 0-9, ".", "_" and "-", the first a letter or digit',
       }),
     ),
+  api: z
+    .enum(['chat', 'messages'])
+    .default('chat')
+    .meta(about("The API that it is spoken to in: OpenAI's chat completions, or Anthropic's Messages.")),
   baseUrl: z
     .string()
     .refine(isHttpUrl)
     .meta(
-      about('Where its OpenAI-compatible API starts, up to and with "/v1".', {
+      about('Where that API starts, up to and with "/v1".', {
         allowed: 'an http or https URL without credentials, query or fragment',
       }),
     ),
@@ -575,7 +579,7 @@ export const configSchema = z.strictObject({
     .array(upstream)
     .max(1_024)
     .default([])
-    .meta(about('Other servers that speak the OpenAI protocol: vLLM, SGLang, providers.')),
+    .meta(about('Other servers that run models: vLLM, SGLang, providers.')),
   log: log.prefault({}).meta(about('The log, on standard error.')),
   telemetry: telemetry.prefault({}).meta(about('What can be measured from outside.')),
   payments: payments.prefault({}).meta(about('How credit is bought.')),

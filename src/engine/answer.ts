@@ -20,6 +20,8 @@ export interface AnswerReader {
   end(result: NativeResult): { readonly piece: AnswerPiece; readonly reason: FinishReason }
   /** True while the newest text belongs to the reasoning. */
   readonly thinking: boolean
+  /** The stop sequence that ended the answer. */
+  readonly stoppedBy: string | undefined
 }
 
 /** `newCallId` names a tool call, where the model did not. */
@@ -50,6 +52,10 @@ class TextReader implements AnswerReader {
 
   get thinking(): boolean {
     return this.#splitter?.thinking ?? false
+  }
+
+  get stoppedBy(): string | undefined {
+    return this.#stop.met
   }
 
   token(data: NativeToken): AnswerPiece {
@@ -106,6 +112,10 @@ class ParsedReader implements AnswerReader {
     this.#newCallId = newCallId
   }
 
+  get stoppedBy(): string | undefined {
+    return this.#stop.met
+  }
+
   token(data: NativeToken): AnswerPiece {
     const piece = emptyPiece()
     this.#advance(piece, data)
@@ -160,6 +170,10 @@ class GenericReader implements AnswerReader {
     this.#stop = stop
     this.#tools = tools
     this.#newCallId = newCallId
+  }
+
+  get stoppedBy(): string | undefined {
+    return this.#stop.met
   }
 
   token(data: NativeToken): AnswerPiece {

@@ -1,4 +1,4 @@
-import type { AttemptEnd, InferenceEvent } from '../inference/event.ts'
+import type { AttemptEnd, FinishReason, InferenceEvent } from '../inference/event.ts'
 import { type AnswerPiece, type AnswerReader, answerReader } from './answer.ts'
 import type { Binding, NativeResult, NativeToken } from './binding.ts'
 import { RequestFault } from './fault.ts'
@@ -308,7 +308,7 @@ export class Scheduler implements Runner {
     // Tokens that did not complete a character were not called back; the result knows them all.
     const missing = Math.max(0, result.tokens_evaluated - sequence.sent)
     this.#delta(sequence, piece, missing, undefined, reader.thinking)
-    this.#finish(sequence, reason)
+    this.#finish(sequence, reason, reader.stoppedBy)
   }
 
   /** The binding ended a choice for no reason it names: a state that could not be loaded, or a failed step. */
@@ -344,10 +344,15 @@ export class Scheduler implements Runner {
     })
   }
 
-  #finish(sequence: Sequence, reason: Extract<InferenceEvent, { type: 'finish' }>['reason']): void {
+  #finish(sequence: Sequence, reason: FinishReason, stopSequence?: string): void {
     const { job } = sequence
     this.#leaveSlot(sequence, true)
-    this.#options.event(job.message.id, { type: 'finish', choice: sequence.choice, reason })
+    this.#options.event(job.message.id, {
+      type: 'finish',
+      choice: sequence.choice,
+      reason,
+      ...(stopSequence !== undefined && { stopSequence }),
+    })
     job.left--
     if (job.left === 0) {
       this.#usage(job)

@@ -319,8 +319,6 @@ export class Pipeline {
     const { admittedMs, model } = ticket.quote
     const createdS = Math.floor(admittedMs / 1000)
     const headers: OutgoingHttpHeaders = { ...requestIdHeaders(surface, request.id), 'x-headrace-model': model.id }
-    if (request.dropped !== undefined && request.dropped.length > 0)
-      headers['x-headrace-dropped'] = shown(request.dropped.join(', '))
     if (ticket.hold.lines.length > 0) Object.assign(headers, limitHeaders(ticket.hold.lines.map(stateOf), admittedMs))
     const relay: Relay = new Relay({
       request,
@@ -384,6 +382,9 @@ export class Pipeline {
       run.target = target
       headers['x-headrace-upstream'] = target.upstreamId
       headers['x-headrace-route'] = route(i === 0 ? reason : `fallback ${i + 1} of ${places.length}; ${reason}`)
+      const dropped = [...(request.dropped ?? []), ...(upstream.drops?.(request) ?? [])]
+      if (dropped.length > 0) headers['x-headrace-dropped'] = shown(dropped.join(', '))
+      else delete headers['x-headrace-dropped']
       const startedMs = clock.monotonicMs()
       end = await relay.attempt(upstream, target.upstreamModel, cacheSaltOf(caller.org.id, request.cacheScope))
       const verdict = attemptVerdict(upstream, end, relay.outputBegan)

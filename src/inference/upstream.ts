@@ -80,6 +80,11 @@ export interface Upstream {
    * reported none. Rejects when it cannot count now.
    */
   countInputLower?(request: InferenceRequest, upstreamModel: string): Promise<number>
+  /**
+   * What of the request is lost on the way there, as its wire has no place for it, named by the fields of the chat form. Absent:
+   * nothing ever is.
+   */
+  drops?(request: InferenceRequest): readonly string[]
   /** How busy it is; where each model has a queue of its own, `queued` is that of the model named. */
   load(upstreamModel?: string): UpstreamLoad
   /** Takes no new work, lets running work end until the deadline, then stops. */

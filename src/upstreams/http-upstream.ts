@@ -1,19 +1,23 @@
 import type { Dispatcher } from 'undici'
 import { Pool } from 'undici'
+import { ApiError } from '../errors.ts'
 import type { AttemptEnd, InferenceEvent, UpstreamFailure } from '../inference/event.ts'
-import type { JsonObject } from '../inference/request.ts'
 import type { Attempt, AttemptHandle, AttemptSink, Upstream, UpstreamLoad } from '../inference/upstream.ts'
 import { outsideLookup, refuseInsideLiteral } from '../std/egress.ts'
-import { type Continuation, continueLast } from './dialects/openai/continuation.ts'
-import { translateEffort } from './dialects/openai/effort.ts'
-import { failureOfStatus } from './dialects/openai/failure.ts'
-import { OpenAiStreamDecoder } from './dialects/openai/stream-decoder.ts'
+import { ANTHROPIC_DIALECT } from './dialects/anthropic/dialect.ts'
+import { OPENAI_DIALECT } from './dialects/openai/dialect.ts'
+import type { AnswerDecoder, DialectSettings, HttpDialect } from './http-dialect.ts'
 import { countInputLower, countInputUpper } from './tokenizer/count-input.ts'
 import type { TokenCounter } from './tokenizer/token-counter.ts'
 
-/** What an upstream that speaks the OpenAI protocol over HTTP needs. */
-export interface HttpUpstreamOptions {
+/** The wires that an upstream may speak, by the names of the configuration. */
+const DIALECTS = { chat: OPENAI_DIALECT, messages: ANTHROPIC_DIALECT } as const satisfies Record<string, HttpDialect>
+
+/** What an upstream that is spoken to over HTTP needs. */
+export interface HttpUpstreamOptions extends DialectSettings {
   readonly id: string
+  /** Which wire it speaks; absent: OpenAI's (`chat`). */
+  readonly api?: keyof typeof DIALECTS
   /** Up to and with `/v1`. */
   readonly baseUrl: string
   readonly apiKey: string | null
@@ -23,10 +27,6 @@ export interface HttpUpstreamOptions {
   readonly allowPrivate: boolean
   readonly stoppable: boolean
   readonly keepsNoPrompts?: boolean
-  /** How it is told to go on with a last message of the assistant; absent: as the client said it. */
-  readonly continuation?: Continuation
-  /** Words for how hard to think, by the model's name there: what clients say and what that model knows. */
-  readonly efforts?: ReadonlyMap<string, Readonly<Record<string, string>>>
   readonly headersTimeoutMs: number
   /** Longest silence in the middle of an answer. */
   readonly bodyTimeoutMs: number
@@ -36,10 +36,9 @@ export interface HttpUpstreamOptions {
 
 /** An error body is read this far; the rest is dropped. */
 const ERROR_BODY_BYTES_MAX = 64 * 1024
-const PATHS = { chat: '/chat/completions', text: '/completions', embed: '/embeddings', rerank: '/rerank' } as const
 
 /**
- * An upstream behind OpenAI's chat and completions wire: vLLM, SGLang, llama-server, a provider. It is always asked to
+ * An upstream over HTTP: vLLM, SGLang, llama-server, a provider; its dialect knows the wire. It is always asked to
  * stream and for usage, so that what was produced is known at any moment, and an abandoned request can be charged.
  */
 export class HttpUpstream implements Upstream {
@@ -49,7 +48,9 @@ export class HttpUpstream implements Upstream {
   readonly keepsNoPrompts: boolean
   readonly countInput?: Upstream['countInput']
   readonly countInputLower?: Upstream['countInputLower']
+  readonly drops?: Upstream['drops']
   readonly #options: HttpUpstreamOptions
+  readonly #dialect: HttpDialect
   readonly #pool: Pool
   readonly #basePath: string
   readonly #headers: Record<string, string>
@@ -64,6 +65,8 @@ export class HttpUpstream implements Upstream {
     this.stoppable = options.stoppable
     this.keepsNoPrompts = options.keepsNoPrompts ?? false
     this.#options = options
+    this.#dialect = DIALECTS[options.api ?? 'chat']
+    if (this.#dialect.drops !== undefined) this.drops = this.#dialect.drops
     this.#basePath = url.pathname.replace(/\/+$/, '')
     this.#pool = new Pool(url.origin, {
       connections: options.connectionsMax,
@@ -87,30 +90,34 @@ export class HttpUpstream implements Upstream {
     this.#headers = {
       'content-type': 'application/json',
       accept: 'text/event-stream',
-      ...(options.apiKey === null ? {} : { authorization: `Bearer ${options.apiKey}` }),
+      ...this.#dialect.headers(options.apiKey),
     }
   }
 
   run(attempt: Attempt, sink: AttemptSink): AttemptHandle {
-    const running = new HttpAttempt(attempt, sink, () => {
+    const running = new HttpAttempt(attempt, this.#dialect, sink, () => {
       this.#running--
     })
     this.#running++
+    const failLater = (failure: UpstreamFailure) => queueMicrotask(() => running.end({ kind: 'failed', failure }))
     if (this.#closed) {
-      queueMicrotask(() =>
-        running.end({
-          kind: 'failed',
-          failure: { reason: 'unavailable', message: `${this.id} is closed.`, retryable: true },
-        }),
-      )
+      failLater({ reason: 'unavailable', message: `${this.id} is closed.`, retryable: true })
+      return running
+    }
+    let exchange: ReturnType<HttpDialect['exchange']>
+    try {
+      exchange = this.#dialect.exchange(attempt, this.#options)
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error
+      failLater({ reason: 'bad_request', message: error.message, retryable: true })
       return running
     }
     this.#pool.dispatch(
       {
         method: 'POST',
-        path: this.#basePath + PATHS[attempt.request.input.kind],
+        path: this.#basePath + exchange.path,
         headers: this.#headers,
-        body: JSON.stringify(upstreamBody(attempt, this.#options)),
+        body: JSON.stringify(exchange.body),
       },
       running,
     )
@@ -131,37 +138,13 @@ export class HttpUpstream implements Upstream {
   }
 }
 
-// The client's own body, so that fields we do not know reach the upstream, with what admission and metering need.
-function upstreamBody(attempt: Attempt, { continuation, efforts }: HttpUpstreamOptions): JsonObject {
-  const { request } = attempt
-  const body: JsonObject = {
-    ...request.body,
-    model: attempt.upstreamModel,
-    stream: true,
-    stream_options: { include_usage: true },
-    // Kept by us, or by nobody.
-    store: undefined,
-  }
-  const limit = attempt.outputTokensFit === undefined ? attempt.outputTokensMax : attempt.outputTokensFit
-  if (request.outputTokensMax !== undefined && (limit === null || request.outputTokensMax > limit)) {
-    for (const name of ['max_tokens', 'max_completion_tokens']) {
-      if (body[name] === undefined) continue
-      if (limit === null) delete body[name]
-      else body[name] = limit
-    }
-  }
-  if (request.input.kind === 'chat' && request.input.continuesLast === true) continueLast(body, continuation)
-  const known = efforts?.get(attempt.upstreamModel)
-  if (known !== undefined) translateEffort(body, known)
-  return body
-}
-
 /** One exchange with the upstream: undici's handler on one side, the attempt's reins on the other. */
 class HttpAttempt implements Dispatcher.DispatchHandler, AttemptHandle {
   readonly #attempt: Attempt
   readonly #sink: AttemptSink
   readonly #onEnd: () => void
-  #decoder: OpenAiStreamDecoder | null = null
+  readonly #dialect: HttpDialect
+  #decoder: AnswerDecoder | null = null
   #controller: Dispatcher.DispatchController | null = null
   #errorBody: Buffer[] = []
   #errorBytes = 0
@@ -170,8 +153,9 @@ class HttpAttempt implements Dispatcher.DispatchHandler, AttemptHandle {
   #cancelled = false
   #ended = false
 
-  constructor(attempt: Attempt, sink: AttemptSink, onEnd: () => void) {
+  constructor(attempt: Attempt, dialect: HttpDialect, sink: AttemptSink, onEnd: () => void) {
     this.#attempt = attempt
+    this.#dialect = dialect
     this.#sink = sink
     this.#onEnd = onEnd
   }
@@ -218,9 +202,7 @@ class HttpAttempt implements Dispatcher.DispatchHandler, AttemptHandle {
       })
       return
     }
-    const { request, passthrough, publicModel } = this.#attempt
-    const prompts = request.input.kind === 'text' ? request.input.prompts.length : 1
-    this.#decoder = new OpenAiStreamDecoder({ passthrough, publicModel, choices: request.n * prompts })
+    this.#decoder = this.#dialect.decoder(this.#attempt)
   }
 
   onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
@@ -238,7 +220,7 @@ class HttpAttempt implements Dispatcher.DispatchHandler, AttemptHandle {
     if (this.#ended) return
     if (this.#decoder === null) {
       const body = Buffer.concat(this.#errorBody).subarray(0, ERROR_BODY_BYTES_MAX).toString('utf8')
-      this.end({ kind: 'failed', failure: failureOfStatus(this.#status, body, this.#retryAfter) })
+      this.end({ kind: 'failed', failure: this.#dialect.failureOfStatus(this.#status, body, this.#retryAfter) })
       return
     }
     const failure = this.#decoder.end(event => this.#emit(event))

@@ -1,7 +1,7 @@
 import type { InferenceEvent, ToolCallDelta, UpstreamFailure } from '../../../inference/event.ts'
 import type { JsonObject } from '../../../inference/request.ts'
 import { isObject } from '../../../wire/json-object.ts'
-import { failureOfFinish, readFinishReason } from './finish-reason.ts'
+import { failureOfFinish, readFinishReason, readStopSequence } from './finish-reason.ts'
 import { readLogprobs, readReasoningLogprobs } from './logprob-reader.ts'
 import { estimateTokens } from './token-estimate.ts'
 
@@ -37,7 +37,14 @@ export class ChunkDecoder {
       const reason = readFinishReason(choice.finish_reason, this.#toolCallers.has(index))
       // An aggregator behind us tells the word of whoever is behind it.
       const native = text(choice.native_finish_reason) ?? choice.finish_reason
-      emit({ type: 'finish', choice: index, reason, ...(native !== reason && { native }) })
+      const stopSequence = reason === 'stop' ? readStopSequence(choice) : undefined
+      emit({
+        type: 'finish',
+        choice: index,
+        reason,
+        ...(native !== reason && { native }),
+        ...(stopSequence !== undefined && { stopSequence }),
+      })
     }
     return null
   }

@@ -1,4 +1,5 @@
 import type { FinishReason, UpstreamFailure } from '../../../inference/event.ts'
+import type { JsonObject } from '../../../inference/request.ts'
 
 const REASONS: ReadonlyMap<string, FinishReason> = new Map([
   ['stop', 'stop'],
@@ -35,4 +36,10 @@ export function failureOfFinish(word: string): UpstreamFailure | null {
 export function readFinishReason(word: string, calledTool: boolean): FinishReason {
   const reason = REASONS.get(word) ?? 'stop'
   return reason === 'stop' && calledTool ? 'tool_calls' : reason
+}
+
+/** The stop sequence that ended a choice: vLLM says it in `stop_reason`, SGLang in `matched_stop`, each a number where it was a token. */
+export function readStopSequence(choice: JsonObject): string | undefined {
+  const told = choice.stop_reason ?? choice.matched_stop
+  return typeof told === 'string' && told !== '' ? told : undefined
 }
