@@ -11,6 +11,7 @@ import { PROTOCOLS } from '../../src/protocols/protocols.ts'
 import { decodeNow } from '../../src/protocols/testing.ts'
 import { charge } from '../../src/settlement/charge.ts'
 import { finalUsage, inputTokensLower } from '../../src/settlement/final-usage.ts'
+import { MessagesStreamDecoder } from '../../src/upstreams/dialects/anthropic/stream-decoder.ts'
 import { OpenAiStreamDecoder } from '../../src/upstreams/dialects/openai/stream-decoder.ts'
 import { UsageReader, type UsageShape } from '../../src/upstreams/dialects/usage-normaliser.ts'
 import { SseParser } from '../../src/wire/sse-parser.ts'
@@ -92,6 +93,21 @@ function throughDecoder(folder: string, parts: Parts, passthrough: boolean): Fou
   const observed = { outputTokens, inputTokensLower: () => inputTokensLower(request) }
   const settled = finalUsage(reported, inputTokens === undefined ? observed : { ...observed, inputTokens })
   return { ending: failure === null ? 'completed' : 'failed', reported, reportedCostNanodollars: cost, settled }
+}
+
+/** Reads an answer of the Messages API as a request through an upstream that speaks it does. */
+function throughMessages(parts: Parts): Found {
+  const decoder = new MessagesStreamDecoder()
+  let reported = USAGE_ABSENT
+  const emit: Parameters<MessagesStreamDecoder['push']>[1] = event => {
+    if (event.type === 'usage') reported = event.usage
+  }
+  let failure: UpstreamFailure | null = null
+  for (const part of parts) failure ??= decoder.push(part, emit)
+  failure ??= decoder.end(emit)
+  const whole = reported.inputSource !== 'absent' && reported.outputSource !== 'absent'
+  const ending = failure === null ? 'completed' : 'failed'
+  return { ending, reported, reportedCostNanodollars: undefined, settled: whole ? reported : null }
 }
 
 /** Reads an answer of a wire that no protocol of ours speaks yet: its frames, in order, straight into the reader. */
@@ -180,7 +196,10 @@ for (const file of files) {
         passthrough: parts => throughDecoder(folder, parts, true),
         decoded: parts => throughDecoder(folder, parts, false),
       }
-    : { read: parts => throughReader(expected.wire, extension, parts) }
+    : {
+        read: parts => throughReader(expected.wire, extension, parts),
+        ...(expected.wire === 'anthropic-messages' && extension === 'sse' && { decoded: throughMessages }),
+      }
   for (const [name, way] of Object.entries(ways)) {
     test(`${dirname(file)}, ${name}`, () => {
       check(way([bytes]), expected, 'whole')

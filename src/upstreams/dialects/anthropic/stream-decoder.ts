@@ -110,13 +110,8 @@ export class MessagesStreamDecoder implements AnswerDecoder {
     this.#readTier(isObject(frame.message) ? frame.message.usage : undefined)
     if (!this.#started) {
       this.#started = true
-      // No prompt is empty: a server that says 0 has not counted yet, and the hold for the input must not be given back.
-      const inputTokens = usage?.usage.inputTokens ?? 0
-      emit({
-        type: 'started',
-        ...(inputTokens > 0 && { inputTokens }),
-        ...(this.#servedTier !== undefined && { serviceTier: this.#servedTier }),
-      })
+      // Without the input: some servers estimate here what they count at the end, and the hold must not shrink to an estimate.
+      emit({ type: 'started', ...(this.#servedTier !== undefined && { serviceTier: this.#servedTier }) })
     }
     if (usage !== undefined) emit({ type: 'usage', ...usage })
   }
