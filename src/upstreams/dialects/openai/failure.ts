@@ -66,7 +66,8 @@ function readError(body: string): { message: string; code: string } {
       message: masked(
         String(typeof message === 'string' ? message : JSON.stringify(message)).slice(0, MESSAGE_CHARS_MAX),
       ),
-      code: String(error?.code ?? ''),
+      // Anthropic's wire has the code among the details.
+      code: String(error?.code ?? error?.details?.error_code ?? ''),
     }
   } catch {
     return { message: '', code: '' }
