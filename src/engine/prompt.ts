@@ -6,6 +6,7 @@ import type { FimMarks } from './fim.ts'
 import { type GenericTools, genericTools } from './generic-tools.ts'
 import { grammarFault } from './grammar-check.ts'
 import { textOfTokens } from './token-text.ts'
+import { boundableTools } from './tool-schema.ts'
 
 /** One prompt as the model will read it. */
 export interface PreparedPrompt {
@@ -120,7 +121,7 @@ async function prepareChat(
     throw new RequestFault('bad_request', 'This model has no chat template; use /v1/completions.')
   }
   const schema = schemaOf(input.responseFormat)
-  const tools = chosenTools(input.tools, input.toolChoice)
+  const tools = boundableTools(chosenTools(input.tools, input.toolChoice))
   const calls = tools.length > 0 && input.toolChoice !== 'none'
   if (calls && schema !== undefined) {
     throw new RequestFault('bad_request', 'response_format cannot be combined with tools; leave one of them out.')

@@ -135,6 +135,7 @@ test('what that API cannot say is refused with its name, before anything is sent
       assert.match(error.message, word)
       return true
     })
+  assert.equal(await newest(), before)
   await assert.rejects(
     anthropic.messages.create({ ...body, messages: ask('word '.repeat(5000)) }),
     (error: unknown) => {
