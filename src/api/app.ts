@@ -20,8 +20,9 @@ import { usageRoutes } from './usage.ts'
 const OPENAPI_PATH = '/openapi.json'
 const REFERENCE_PATH = '/docs'
 const PUBLIC: ReadonlySet<string> = new Set([OPENAPI_PATH, REFERENCE_PATH])
-/** Largest JSON body of a resource; they are all small. */
+/** Largest JSON body of a resource; they are small, but for what is to be counted, which is bounded as what is to be answered. */
 const JSON_BYTES_MAX = 1 << 20
+const COUNTED = /\/(count_tokens|input_tokens)$/
 const EMPTY_OBJECT = Buffer.from('{}')
 const METHODS = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'] as const
 
@@ -76,7 +77,8 @@ export function createClientApi(deps: ClientApiDeps): ClientApi {
     // Answers tell of money and hold what people wrote.
     context.header('cache-control', 'no-store')
     // Read here, within bounds on size and nesting; handlers find it read.
-    if (isJson(context.req.header('content-type'))) parseJsonBody(await boundedBody(context.req))
+    if (isJson(context.req.header('content-type')))
+      parseJsonBody(await boundedBody(context.req, COUNTED.test(path) ? Number.POSITIVE_INFINITY : JSON_BYTES_MAX))
     await next()
   })
   app.get(OPENAPI_PATH, context => context.body(described().json, 200, { 'content-type': 'application/json' }))
@@ -105,10 +107,10 @@ function isJson(contentType: string | undefined): boolean {
 }
 
 // What nobody sends is no body: a client library may name a content type all the same.
-async function boundedBody(request: HonoRequest): Promise<Uint8Array> {
-  if (Number(request.header('content-length') ?? 0) > JSON_BYTES_MAX) throw tooLarge()
+async function boundedBody(request: HonoRequest, bytesMax: number): Promise<Uint8Array> {
+  if (Number(request.header('content-length') ?? 0) > bytesMax) throw tooLarge()
   const bytes = new Uint8Array(await request.arrayBuffer())
-  if (bytes.length > JSON_BYTES_MAX) throw tooLarge()
+  if (bytes.length > bytesMax) throw tooLarge()
   return bytes.length === 0 ? EMPTY_OBJECT : bytes
 }
 

@@ -29,6 +29,7 @@ export function countTokensRoutes(app: ClientApp, deps: ClientApiDeps): void {
       createRoute({
         method: 'post',
         path: `${base}/messages/count_tokens`,
+        tags: ['Messages'],
         summary: 'Count the input tokens of a message',
         request: { body: jsonBody(CountTokensRequest) },
         responses: answers('How many tokens the input has.', TokenCount),

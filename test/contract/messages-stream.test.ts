@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import type { InferenceEvent } from '../../src/inference/event.ts'
 import { USAGE_ABSENT, type Usage } from '../../src/inference/usage.ts'
+import { MessageAnswer, MessageEvent } from '../../src/protocols/anthropic-messages/answer-schema.ts'
 import { MessagesBufferedEncoder } from '../../src/protocols/anthropic-messages/buffered-encoder.ts'
 import { MessagesStreamEncoder } from '../../src/protocols/anthropic-messages/stream-encoder.ts'
 import type { AnswerEncoder } from '../../src/protocols/protocol.ts'
@@ -161,10 +162,10 @@ test('blocks open once, one after another, and close once before the message end
           const [, type, data] = /^event: (\w+)\ndata: (.*)$/.exec(frame) ?? assert.fail(frame)
           const body = JSON.parse(data as string)
           assert.equal(body.type, type)
-          return body
+          return MessageEvent.parse(body) as { type: string; index: number }
         })
       assert.deepEqual(
-        [frames[0].type, frames.at(-2).type, frames.at(-1).type],
+        [frames[0]?.type, frames.at(-2)?.type, frames.at(-1)?.type],
         ['message_start', 'message_delta', 'message_stop'],
       )
       let next = 0
@@ -184,7 +185,7 @@ test('blocks open once, one after another, and close once before the message end
 test('one body says what the stream says', () => {
   fc.assert(
     fc.property(answer, ({ deltas, finish: end }) => {
-      const message = JSON.parse(write(new MessagesBufferedEncoder(HEAD), deltas, end).toString())
+      const message = MessageAnswer.parse(JSON.parse(write(new MessagesBufferedEncoder(HEAD), deltas, end).toString()))
       // A server that does not stream its blocks sends them whole, as clients are told them here.
       const frames = [
         { type: 'message_start', message: { ...message, content: [] } },

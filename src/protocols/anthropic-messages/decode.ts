@@ -8,7 +8,7 @@ import type {
 import { messagesToChat } from '../../translation/messages/to-chat.ts'
 import { parseJsonBody } from '../../wire/json.ts'
 import { checkBody } from '../check-body.ts'
-import { decodeCommon, decodeSampling } from '../common-request.ts'
+import { type CommonBody, decodeCommon, decodeSampling } from '../common-request.ts'
 import { missing } from '../fields.ts'
 import { chatInputTokensBound } from '../openai-chat/input-bound.ts'
 import type { DecodeContext } from '../protocol.ts'
@@ -47,7 +47,9 @@ function requestOf(request: JsonObject, bodyBytes: number, context: DecodeContex
   const session = sessionOf(body.user, context.headers)
   const messages = body.messages as ChatInput['messages']
   if (messages.length === 0) throw missing('messages[0].content')
-  const common = decodeCommon({ ...body, user: session.user })
+  // Every field was checked under the name that it had.
+  const chat = { ...body, user: session.user } as unknown as CommonBody
+  const common = decodeCommon(chat)
   const tools = (body.tools ?? []) as readonly ToolDeclaration[]
   const input: ChatInput = {
     kind: 'chat',
@@ -66,7 +68,7 @@ function requestOf(request: JsonObject, bodyBytes: number, context: DecodeContex
     stream: common.stream,
     includeUsage: true,
     input,
-    sampling: decodeSampling(body, undefined),
+    sampling: decodeSampling(chat, undefined),
     n: 1,
     outputTokensMax: body.max_tokens as number | undefined,
     serviceTier: common.serviceTier,

@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import { z } from '@hono/zod-openapi'
 
 /** Most tools of a request: programs with several tool servers bring hundreds. */
 const TOOLS_MAX = 1024
@@ -8,7 +8,7 @@ const STOP_SEQUENCES_MAX = 16
 const cacheControl = z
   .looseObject({ type: z.string(), ttl: z.string().nullish() })
   .nullish()
-  .meta({ description: 'Marks the end of a prefix that is worth caching.' })
+  .openapi({ description: 'Marks the end of a prefix that is worth caching.' })
 
 const textBlock = z.looseObject({ text: z.string() })
 const base64Source = z.looseObject({ media_type: z.string().min(1), data: z.string().min(1) })
@@ -70,15 +70,18 @@ function report(checked: z.ZodSafeParseResult<unknown>, path: readonly PropertyK
 
 const message = z.looseObject({
   role: z.enum(['user', 'assistant', 'system']),
-  content: content.meta({ description: 'A text, or content blocks.' }),
+  content: content.openapi({ description: 'A text, or content blocks.' }),
 })
 
 const tool = z
   .looseObject({
-    type: z.string().nullish().meta({ description: '`custom`, or the versioned type of a tool that its maker runs.' }),
+    type: z
+      .string()
+      .nullish()
+      .openapi({ description: '`custom`, or the versioned type of a tool that its maker runs.' }),
     name: z.string().nullish(),
     description: z.string().nullish(),
-    input_schema: z.looseObject({}).nullish().meta({ description: 'JSON schema of the input.' }),
+    input_schema: z.looseObject({}).nullish().openapi({ description: 'JSON schema of the input.' }),
     strict: z.boolean().nullish(),
     defer_loading: z.boolean().nullish(),
     cache_control: cacheControl,
@@ -104,7 +107,7 @@ const toolChoice = z
   })
 
 const thinking = z.looseObject({
-  type: z.string().nullish().meta({ description: 'enabled, adaptive or disabled.' }),
+  type: z.string().nullish().openapi({ description: 'enabled, adaptive or disabled.' }),
   budget_tokens: z.int().min(1).nullish(),
   enabled: z.boolean().nullish(),
   display: z.string().nullish(),
@@ -114,7 +117,7 @@ const outputConfig = z.looseObject({
   effort: z
     .string()
     .nullish()
-    .meta({ description: 'low to max; a level that the model does not have means the nearest.' }),
+    .openapi({ description: 'low to max; a level that the model does not have means the nearest.' }),
   format: z.looseObject({ type: z.literal('json_schema'), schema: z.looseObject({}) }).nullish(),
 })
 
@@ -143,14 +146,16 @@ export const LenientMessagesRequest = z
     metadata: z.looseObject({ user_id: z.string().nullish() }).nullish(),
     service_tier: z.string().nullish(),
   })
-  .meta({ description: "A request of Anthropic's Messages API. Fields that are not listed are ignored." })
+  .openapi('LenientMessagesRequest', {
+    description: "A request of Anthropic's Messages API. Fields that are not listed are ignored.",
+  })
 
 /** Body of `POST /v1/messages`. */
 export const MessagesRequest = LenientMessagesRequest.extend({
-  max_tokens: z.int().min(1).meta({ description: 'Most tokens of the answer, thinking included.' }),
-})
+  max_tokens: z.int().min(1).openapi({ description: 'Most tokens of the answer, thinking included.' }),
+}).openapi('MessagesRequest')
 
 /** Body of `POST /v1/messages/count_tokens`. */
-export const CountTokensRequest = z
-  .looseObject(fields)
-  .meta({ description: "A request of Anthropic's Messages API whose input is to be counted." })
+export const CountTokensRequest = z.looseObject(fields).openapi('CountTokensRequest', {
+  description: "A request of Anthropic's Messages API whose input is to be counted.",
+})
