@@ -62,7 +62,7 @@ test('nothing that makes an answer look complete leaves before its end is settle
 test('a stop sequence is told when it is one of the client’s', () => {
   const stop = (sequence: string | undefined) => {
     const stream = new MessagesStreamEncoder(HEAD)
-    stream.finish(0, 'stop', sequence)
+    stream.finish(0, 'stop', undefined, sequence)
     const { stop_reason, stop_sequence } = JSON.parse(frames(stream.complete(TOTALS)).at(-2) as string).delta
     return [stop_reason, stop_sequence]
   }
