@@ -81,7 +81,7 @@ const usage: Usage = {
 
 function write(encoder: AnswerEncoder, deltas: readonly Delta[], end: Finish): Buffer {
   const parts = deltas.map(delta => encoder.delta(delta))
-  parts.push(encoder.finish(end.choice, end.reason, end.stopSequence))
+  parts.push(encoder.finish(end.choice, end.reason, undefined, end.stopSequence))
   assert.ok(encoder.finished)
   return Buffer.concat([...parts, encoder.complete({ usage, chargeNanodollars: 5n })])
 }
@@ -135,7 +135,8 @@ function told(events: readonly InferenceEvent[]): object {
       block.kind === 'thinking' ? { ...block, signature: block.signature ?? 'hr1.msg_1' } : block,
     ),
     called: [...called].sort(([a], [b]) => a - b),
-    finish: events.filter(event => event.type === 'finish'),
+    // The words of the wire are not those of an event.
+    finish: events.flatMap(event => (event.type === 'finish' ? { ...event, native: undefined } : [])),
   }
 }
 

@@ -59,25 +59,27 @@ function requestOf(request: JsonObject, bodyBytes: number, context: DecodeContex
     parallelToolCalls: body.parallel_tool_calls as boolean | undefined,
     responseFormat: (body.response_format ?? { type: 'text' }) as ChatInput['responseFormat'],
     reasoningEffort: body.reasoning_effort as string | undefined,
+    ...(beginsAnswer(messages) && { continuesLast: true }),
   }
   return {
+    ...common,
     id: context.requestId,
     protocol: 'anthropic-messages',
     surface: context.surface,
-    model: common.model,
-    stream: common.stream,
-    includeUsage: true,
     input,
     sampling: decodeSampling(chat, undefined),
-    n: 1,
     outputTokensMax: body.max_tokens as number | undefined,
-    serviceTier: common.serviceTier,
     cacheKey: session.cacheKey,
-    endUserId: common.endUserId,
     body,
     dropped,
     inputTokensBound: inputBound(bodyBytes, body, input),
   }
+}
+
+/** A last turn of the assistant's begins its answer, as that API has it; what calls tools is over. */
+function beginsAnswer(messages: ChatInput['messages']): boolean {
+  const last = messages.at(-1)
+  return last?.role === 'assistant' && last.tool_calls === undefined
 }
 
 // What the translation writes out (tags around documents, input of tools as text) is in the chat's own bytes, and in the client's what

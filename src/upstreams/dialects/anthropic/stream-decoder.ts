@@ -195,7 +195,7 @@ export class MessagesStreamDecoder implements AnswerDecoder {
       this.#finished = true
       const reason = REASONS[word] ?? (this.#calls > 0 ? 'tool_calls' : 'stop')
       const stopSequence = word === 'stop_sequence' && typeof sequence === 'string' ? { stopSequence: sequence } : {}
-      emit({ type: 'finish', choice: 0, reason, ...(reason === 'stop' && stopSequence) })
+      emit({ type: 'finish', choice: 0, reason, native: word, ...(reason === 'stop' && stopSequence) })
     }
     this.#readTier(frame.usage)
     const usage = this.#usage.read(frame)
