@@ -159,6 +159,7 @@ test('config: an upstream with its defaults, prices exact', () => {
   assert.deepEqual(load({ file: UPSTREAM }).config.upstreams, [
     {
       id: 'vllm',
+      api: 'chat',
       baseUrl: 'http://10.0.0.7:8000/v1',
       apiKeyEnv: null,
       connectionsMax: 256,
