@@ -122,7 +122,11 @@ export class Ticket {
         this.#outputTokens = target
         return true
       }
-      if (step === 0) return false
+      if (step > 0) continue
+      if (this.#bids.length === 1) return false
+      // Rather without other models to fall back to than cut short for the price of one of them.
+      this.commit()
+      return this.cover(outputTokens, trancheTokens)
     }
   }
 }

@@ -74,6 +74,8 @@ test('an ending of the name asks for an order, unless a model is called so', () 
   check(requestOf('other-long:floor'), ['dear by price'])
   check(requestOf('literal:nitro'), ['literal:nitro'])
   check(requestOf('cheap:online'), ['model_not_found', 'model'])
+  check(requestOf('other-1:free'), ['model_not_found', 'model'])
+  check(requestOf('other-1:latest'), ['cheap'])
   assert.throws(
     () => offersOf(requestOf('cheap:online'), SNAPSHOT, ORG, 0),
     /"cheap" is, by itself and with :nitro or :floor/,
@@ -182,6 +184,17 @@ test('a model that cannot be paid beside those before it does not serve', () => 
     () => names(1n, DEAR, CHEAP),
     (error: ApiError) => error.code === 'insufficient_balance',
   )
+})
+
+test('an answer is not cut short for the price of a model that does not serve it', () => {
+  // Enough for the dearest tranche, and for 30 tokens more of the cheap model but not of the dear one.
+  const books = booksOf(held(9000n, 100n, 50n))
+  const ticket = admitAny(CALLER, bidsOf(CHEAP, DEAR), 'req_1', books)
+  assert.equal(ticket.cover(50, 50), true)
+  assert.equal(ticket.following.length, 1)
+  assert.equal(ticket.cover(80, 50), true)
+  assert.deepEqual(ticket.following, [])
+  assert.equal(ticket.cover(10_000, 50), false)
 })
 
 test('a request counts under the limits of the model that served it alone', () => {

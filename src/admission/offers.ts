@@ -16,6 +16,9 @@ export interface Offer extends Sale {
 /** Ends of a model's name that stand for an order of places, wherever no model has such a name. */
 const ORDER_OF_SUFFIX: Readonly<Record<string, PlaceOrder>> = { ':nitro': 'throughput', ':floor': 'price' }
 
+/** Ends that stand for another service elsewhere, which is not sold here: no alias with a star stands for a name that has one. */
+const FOREIGN_SUFFIX = /:(free|online|exacto|thinking|extended)$/
+
 /**
  * The models that a request names, in its order, without those that cannot serve it. Of several, one that is unknown, has no price,
  * lacks what the request needs or costs more than it allows is passed over.
@@ -71,7 +74,7 @@ function findModel(name: string, snapshot: Snapshot): { model: Model; sort?: Pla
   const base = colon <= 0 ? undefined : modelNamed(snapshot, name.slice(0, colon))
   const sort = ORDER_OF_SUFFIX[name.slice(colon)]
   if (base !== undefined && sort !== undefined) return { model: base, sort }
-  const fitting = modelNamed(snapshot, name)
+  const fitting = FOREIGN_SUFFIX.test(name) ? undefined : modelNamed(snapshot, name)
   if (fitting !== undefined) return { model: fitting }
   const not = `The model ${JSON.stringify(name)} is not offered here`
   throw new ApiError(
