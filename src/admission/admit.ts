@@ -43,7 +43,7 @@ export class Ticket {
     const { price, admittedMs, tier } = this.quote
     // Context steps beyond the exact number are out of reach now.
     if (price.terms !== undefined) this.#ceiling = ceilingOf(price, admittedMs, tokens, tier)
-    this.#books.trim(this.hold, holdFor(this.#ceiling, tokens, this.#outputTokens))
+    this.#books.trim(this.hold, holdFor(this.#ceiling, tokens, this.#outputTokens, this.quote.searchUnits))
   }
 
   /**
@@ -58,7 +58,8 @@ export class Ticket {
     // A full tranche first; near the end of the money, what is left goes out in smaller and smaller steps.
     for (let step = Math.max(trancheTokens, 1); ; step = Math.floor(step / 4)) {
       const target = Math.max(outputTokens, Math.min(outputTokens + step, most))
-      const needed = holdFor(this.#ceiling, this.#inputTokens, target) - this.hold.amountNanodollars
+      const needed =
+        holdFor(this.#ceiling, this.#inputTokens, target, this.quote.searchUnits) - this.hold.amountNanodollars
       if (needed <= 0n || this.#books.extend(this.hold, needed) === null) {
         this.#outputTokens = target
         return true
@@ -79,7 +80,7 @@ export function admit(caller: Caller, quote: Quote, requestId: string, books: Bo
   let refusal: HoldRefusal | null = null
   for (const tokens of tranches(quote)) {
     const outputTokens = tokens * quote.choices
-    const amountNanodollars = holdFor(quote.ceiling, quote.inputTokensBound, outputTokens)
+    const amountNanodollars = holdFor(quote.ceiling, quote.inputTokensBound, outputTokens, quote.searchUnits)
     const outcome = books.hold({ requestId, orgId: caller.org.id, budgets, amountNanodollars, limited })
     if (outcome.hold !== null) return new Ticket(books, quote, outcome.hold, outputTokens)
     refusal = outcome.refusal
@@ -99,7 +100,9 @@ function tranches(quote: Quote): number[] {
 }
 
 function refusedError(refusal: HoldRefusal, quote: Quote): ApiError {
-  const needed = formatDollars(holdFor(quote.ceiling, quote.inputTokensBound, quote.floorTrancheTokens * quote.choices))
+  const needed = formatDollars(
+    holdFor(quote.ceiling, quote.inputTokensBound, quote.floorTrancheTokens * quote.choices, quote.searchUnits),
+  )
   const available = formatDollars(refusal.available)
   const numbers = `This request can cost up to $${needed}; $${available} is available`
   switch (refusal.reason) {

@@ -1,4 +1,5 @@
-import type { InferenceRequest } from '../inference/request.ts'
+import type { GenerationInput, InferenceRequest } from '../inference/request.ts'
+import { searchUnitsOf } from '../inference/search-units.ts'
 import type { Model } from '../inference/snapshot.ts'
 import { type Ceiling, ceilingOf } from '../pricing/ceiling.ts'
 import type { Sale } from './sale.ts'
@@ -14,6 +15,8 @@ export interface Quote extends Sale {
   readonly choices: number
   /** Upper bound of the input tokens over all prompts. */
   readonly inputTokensBound: number
+  /** Exact: they are counted from the request. */
+  readonly searchUnits: number
   /** Most output tokens per choice: the client's wish within the model's bound. */
   readonly outputTokensMax: number
   /** Output tokens per choice covered by the first hold. */
@@ -34,9 +37,10 @@ export function quote(
   stoppable: boolean,
   inputTokens?: number,
 ): Quote {
-  const prompts = request.input.kind === 'text' ? request.input.prompts.length : 1
+  const { input } = request
+  const prompts = input.kind === 'text' ? input.prompts.length : 1
   const outputTokensMax = Math.min(request.outputTokensMax ?? model.outputTokensMax, model.outputTokensMax)
-  const inputTokensBound = inputTokens ?? Math.min(request.inputTokensBound, model.contextTokens * prompts)
+  const inputTokensBound = inputTokens ?? Math.min(request.inputTokensBound, model.contextTokens * sequencesOf(input))
   const firstTrancheTokens = stoppable ? Math.min(outputTokensMax, model.trancheTokens) : outputTokensMax
   return {
     price: sale.price,
@@ -45,8 +49,23 @@ export function quote(
     ceiling: ceilingOf(sale.price, sale.admittedMs, inputTokensBound, sale.tier),
     choices: request.n * prompts,
     inputTokensBound,
+    searchUnits: searchUnitsOf(input),
     outputTokensMax,
     firstTrancheTokens,
     floorTrancheTokens: Math.min(firstTrancheTokens, stoppable ? OUTPUT_TOKENS_FLOOR : outputTokensMax),
+  }
+}
+
+/** How often the model reads: each prompt, input or document fills a context of its own. */
+function sequencesOf(input: GenerationInput): number {
+  switch (input.kind) {
+    case 'chat':
+      return 1
+    case 'text':
+      return input.prompts.length
+    case 'embed':
+      return input.inputs.length
+    case 'rerank':
+      return input.documents.length
   }
 }

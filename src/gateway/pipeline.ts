@@ -9,6 +9,7 @@ import { type Sale, saleOf } from '../admission/sale.ts'
 import { ApiError } from '../errors.ts'
 import type { LimitRule } from '../inference/limit-rule.ts'
 import type { InferenceRequest, Surface } from '../inference/request.ts'
+import { searchUnitsOf } from '../inference/search-units.ts'
 import type { ServiceTier } from '../inference/service-tier.ts'
 import type { Model, Snapshot, Target } from '../inference/snapshot.ts'
 import type { Usage } from '../inference/usage.ts'
@@ -554,6 +555,7 @@ function usageOf(request: InferenceRequest, relay: Relay, countedInput: number |
     outputTokens: relay.outputTokens,
     inputTokens: relay.inputTokens,
     inputTokensLower: () => countedInput ?? (relay.prefillBegan ? inputTokensLower(request) : 0),
+    searchUnits: searchUnitsOf(request.input),
   })
 }
 
