@@ -484,6 +484,7 @@ function createHttpUpstream(options: Config['upstreams'][number], counter: Token
     headersTimeoutMs,
     models,
   } = options
+  const dimensions = new Map(models.flatMap(each => (each.dimensions === null ? [] : [[each.name, each.dimensions]])))
   const files = new Map<string, string>()
   for (const { name, tokenizer } of models) {
     if (tokenizer === null) continue
@@ -509,6 +510,7 @@ function createHttpUpstream(options: Config['upstreams'][number], counter: Token
     headersTimeoutMs,
     bodyTimeoutMs: headersTimeoutMs,
     tokenizers: { counter, files },
+    dimensions,
   })
 }
 

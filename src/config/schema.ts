@@ -125,6 +125,17 @@ const upstreamModel = z.strictObject({
   tokenizer: pathOrNull(
     'Hugging Face tokenizer.json of the model, to count its input where the upstream reports none, and to bound it closely where credit is short; null: from the bytes.',
   ),
+  dimensions: z
+    .int()
+    .min(1)
+    .max(65_536)
+    .nullable()
+    .default(null)
+    .meta(
+      about(
+        'Length of the vectors that the model makes; clients that ask for longer ones get zeros appended. Null: not known, what is asked for is passed on.',
+      ),
+    ),
   trancheTokens: count(8_192, 1, 1_048_576, 'Output covered by the first hold, and by each extension.', 'tokens'),
   capabilities: z
     .strictObject({
@@ -134,6 +145,10 @@ const upstreamModel = z.strictObject({
       reasoning: flag(false, 'Thinks before it answers.'),
       jsonSchema: flag(true, 'Keeps to a JSON schema.'),
       logprobs: flag(false, 'Reports log probabilities.'),
+      vision: flag(false, 'Reads images.'),
+      embeddings: flag(false, 'Makes embeddings.'),
+      rerank: flag(false, 'Ranks documents.'),
+      suffix: flag(false, 'Fills in the middle of plain text.'),
     })
     .prefault({})
     .meta(about('What the model can do there; a request for anything else is refused.')),

@@ -31,6 +31,10 @@ const Capabilities = z
     reasoning: z.boolean().default(false),
     json_schema: z.boolean().default(false),
     logprobs: z.boolean().default(false),
+    vision: z.boolean().optional(),
+    embeddings: z.boolean().optional(),
+    rerank: z.boolean().optional(),
+    suffix: z.boolean().optional(),
   })
   .openapi('ModelCapabilities')
 

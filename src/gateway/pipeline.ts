@@ -9,7 +9,6 @@ import { type Sale, saleOf } from '../admission/sale.ts'
 import { ApiError } from '../errors.ts'
 import type { LimitRule } from '../inference/limit-rule.ts'
 import type { InferenceRequest, Surface } from '../inference/request.ts'
-import { searchUnitsOf } from '../inference/search-units.ts'
 import type { ServiceTier } from '../inference/service-tier.ts'
 import type { Model, Snapshot, Target } from '../inference/snapshot.ts'
 import type { Usage } from '../inference/usage.ts'
@@ -358,7 +357,7 @@ export class Pipeline {
     const counting = this.#countUnreportedInput(run, served)
     const countedInput = counting === undefined ? undefined : await counting
     const { price, admittedMs, tier: askedTier } = ticket.quote
-    const done = usageOf(request, relay, countedInput)
+    const done = usageOf(run, countedInput)
     const usage = relayedUsage(done, relay, ending)
     const { prefillBegan, servedTier } = relay
     const tier = chargedTier(askedTier, servedTier)
@@ -550,12 +549,13 @@ function endingError(ending: Ending, served: Served, run: Run): ApiError {
 }
 
 // What the upstream did, as far as is known.
-function usageOf(request: InferenceRequest, relay: Relay, countedInput: number | undefined): Usage {
+function usageOf({ request, relay, ticket }: Run, countedInput: number | undefined): Usage {
+  const { searchUnits } = ticket.quote
   return finalUsage(relay.usage, {
     outputTokens: relay.outputTokens,
     inputTokens: relay.inputTokens,
     inputTokensLower: () => countedInput ?? (relay.prefillBegan ? inputTokensLower(request) : 0),
-    searchUnits: searchUnitsOf(request.input),
+    searchUnits,
   })
 }
 

@@ -14,6 +14,8 @@ const OPENAI_PATHS: Readonly<Record<string, Protocol>> = {
   '/completions': 'openai-completions',
   '/responses': 'openai-responses',
   '/responses/compact': 'openai-responses',
+  '/embeddings': 'openai-embeddings',
+  '/rerank': 'rerank',
 }
 
 /**
@@ -30,6 +32,8 @@ const BASES: readonly {
   { base: '', surface: 'openai', paths: OPENAI_PATHS },
   { base: '/beta', surface: 'openai', paths: OPENAI_PATHS },
   { base: '/api/v1', surface: 'openrouter', paths: OPENAI_PATHS },
+  // Cohere's clients.
+  { base: '/v2', surface: 'openai', paths: { '/rerank': 'rerank' } },
 ]
 
 const ROUTES: ReadonlyMap<string, GenerateRoute> = new Map(

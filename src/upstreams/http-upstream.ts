@@ -5,6 +5,7 @@ import type { JsonObject } from '../inference/request.ts'
 import type { Attempt, AttemptHandle, AttemptSink, Upstream, UpstreamLoad } from '../inference/upstream.ts'
 import { outsideLookup, refuseInsideLiteral } from '../std/egress.ts'
 import { failureOfStatus } from './dialects/openai/failure.ts'
+import { JsonAnswerDecoder } from './dialects/openai/json-answer-decoder.ts'
 import { OpenAiStreamDecoder } from './dialects/openai/stream-decoder.ts'
 import { countInputLower, countInputUpper } from './tokenizer/count-input.ts'
 import type { TokenCounter } from './tokenizer/token-counter.ts'
@@ -25,6 +26,8 @@ export interface HttpUpstreamOptions {
   readonly bodyTimeoutMs: number
   /** Counts where the upstream does not, with the tokenizer file of each model (by its name there) that has one. */
   readonly tokenizers?: { readonly counter: TokenCounter; readonly files: ReadonlyMap<string, string> }
+  /** How long the vectors of its models are, by the model's name there; those that are known. */
+  readonly dimensions?: ReadonlyMap<string, number>
 }
 
 /** An error body is read this far; the rest is dropped. */
@@ -32,8 +35,8 @@ const ERROR_BODY_BYTES_MAX = 64 * 1024
 const PATHS = { chat: '/chat/completions', text: '/completions', embed: '/embeddings', rerank: '/rerank' } as const
 
 /**
- * An upstream behind OpenAI's chat and completions wire: vLLM, SGLang, llama-server, a provider. It is always asked to
- * stream and for usage, so that what was produced is known at any moment, and an abandoned request can be charged.
+ * An upstream behind OpenAI's wire: vLLM, SGLang, llama-server, a provider. Where it generates it is always asked to stream and for
+ * usage, so that what was produced is known at any moment, and an abandoned request can be charged. Embeddings and reranks come whole.
  */
 export class HttpUpstream implements Upstream {
   readonly id: string
@@ -48,6 +51,8 @@ export class HttpUpstream implements Upstream {
   /** A number and not a set of the attempts: see `LiveSet` for what a set would keep from the collector. */
   #running = 0
   #closed = false
+  /** Models that refused to write their vectors in base64. */
+  readonly #floatModels = new Set<string>()
 
   constructor(options: HttpUpstreamOptions) {
     const url = new URL(options.baseUrl)
@@ -77,14 +82,16 @@ export class HttpUpstream implements Upstream {
     }
     this.#headers = {
       'content-type': 'application/json',
-      accept: 'text/event-stream',
       ...(options.apiKey === null ? {} : { authorization: `Bearer ${options.apiKey}` }),
     }
   }
 
   run(attempt: Attempt, sink: AttemptSink): AttemptHandle {
-    const running = new HttpAttempt(attempt, sink, () => {
-      this.#running--
+    const running: HttpAttempt = new HttpAttempt(attempt, sink, {
+      onEnd: () => {
+        this.#running--
+      },
+      again: (status, body) => this.#asksForFloats(attempt, status, body) && this.#dispatch(attempt, running),
     })
     this.#running++
     if (this.#closed) {
@@ -96,16 +103,38 @@ export class HttpUpstream implements Upstream {
       )
       return running
     }
+    this.#dispatch(attempt, running)
+    return running
+  }
+
+  #dispatch(attempt: Attempt, running: HttpAttempt): true {
+    const { kind } = attempt.request.input
+    const generates = kind === 'chat' || kind === 'text'
     this.#pool.dispatch(
       {
         method: 'POST',
-        path: this.#basePath + PATHS[attempt.request.input.kind],
-        headers: this.#headers,
-        body: JSON.stringify(upstreamBody(attempt)),
+        path: this.#basePath + PATHS[kind],
+        headers: { ...this.#headers, accept: generates ? 'text/event-stream' : 'application/json' },
+        body: JSON.stringify(
+          generates
+            ? streamBody(attempt)
+            : plainBody(attempt, {
+                base64: !this.#floatModels.has(attempt.upstreamModel),
+                dimensions: this.#options.dimensions?.get(attempt.upstreamModel),
+              }),
+        ),
       },
       running,
     )
-    return running
+    return true
+  }
+
+  // A server that knows no base64 refuses it; numbers are longer and say the same.
+  #asksForFloats({ request, upstreamModel }: Attempt, status: number, body: string): boolean {
+    if (request.input.kind !== 'embed' || this.#floatModels.has(upstreamModel)) return false
+    if ((status !== 400 && status !== 422) || !/encoding_format|base64/i.test(body)) return false
+    this.#floatModels.add(upstreamModel)
+    return true
   }
 
   load(): UpstreamLoad {
@@ -123,7 +152,7 @@ export class HttpUpstream implements Upstream {
 }
 
 // The client's own body, so that fields we do not know reach the upstream, with what admission and metering need.
-function upstreamBody(attempt: Attempt): JsonObject {
+function streamBody(attempt: Attempt): JsonObject {
   const { request } = attempt
   const body: JsonObject = {
     ...request.body,
@@ -144,12 +173,33 @@ function upstreamBody(attempt: Attempt): JsonObject {
   return body
 }
 
+function plainBody(
+  { request, upstreamModel }: Attempt,
+  vectors: { readonly base64: boolean; readonly dimensions: number | undefined },
+): JsonObject {
+  const { input } = request
+  const body: JsonObject = { ...request.body, model: upstreamModel }
+  if (input.kind !== 'embed') return body
+  body.encoding_format = vectors.base64 ? 'base64' : 'float'
+  // Longer vectors than it can make would be refused; whoever answers the client appends the zeros.
+  if (input.dimensions !== undefined && vectors.dimensions !== undefined && input.dimensions >= vectors.dimensions)
+    delete body.dimensions
+  return body
+}
+
+interface AttemptHooks {
+  /** Called once, before the sink is told. */
+  readonly onEnd: () => void
+  /** Sends the attempt again where the refusal was for the form alone in which it was asked; answers whether it did. */
+  readonly again: (status: number, body: string) => boolean
+}
+
 /** One exchange with the upstream: undici's handler on one side, the attempt's reins on the other. */
 class HttpAttempt implements Dispatcher.DispatchHandler, AttemptHandle {
   readonly #attempt: Attempt
   readonly #sink: AttemptSink
-  readonly #onEnd: () => void
-  #decoder: OpenAiStreamDecoder | null = null
+  readonly #hooks: AttemptHooks
+  #decoder: OpenAiStreamDecoder | JsonAnswerDecoder | null = null
   #controller: Dispatcher.DispatchController | null = null
   #errorBody: Buffer[] = []
   #errorBytes = 0
@@ -158,10 +208,10 @@ class HttpAttempt implements Dispatcher.DispatchHandler, AttemptHandle {
   #cancelled = false
   #ended = false
 
-  constructor(attempt: Attempt, sink: AttemptSink, onEnd: () => void) {
+  constructor(attempt: Attempt, sink: AttemptSink, hooks: AttemptHooks) {
     this.#attempt = attempt
     this.#sink = sink
-    this.#onEnd = onEnd
+    this.#hooks = hooks
   }
 
   cancel(): void {
@@ -196,18 +246,26 @@ class HttpAttempt implements Dispatcher.DispatchHandler, AttemptHandle {
       this.#retryAfter = typeof retryAfter === 'string' ? retryAfter : undefined
       return
     }
+    const { request, passthrough, publicModel } = this.#attempt
+    const { input } = request
+    const generates = input.kind === 'chat' || input.kind === 'text'
     const contentType = String(headers['content-type'] ?? '')
-    if (!contentType.startsWith('text/event-stream')) {
+    if (!contentType.startsWith(generates ? 'text/event-stream' : 'application/json')) {
       this.#fail({
         reason: 'protocol',
-        message: `The upstream answered ${contentType || 'without a content type'} instead of a stream.`,
+        message: `The upstream answered ${contentType || 'without a content type'} instead of ${generates ? 'a stream' : 'JSON'}.`,
         status,
         retryable: true,
       })
       return
     }
-    const { request, passthrough, publicModel } = this.#attempt
-    const prompts = request.input.kind === 'text' ? request.input.prompts.length : 1
+    if (!generates) {
+      // It answers at the end of its work: whoever leaves from now on owes it.
+      this.#emit({ type: 'started' })
+      this.#decoder = new JsonAnswerDecoder(input)
+      return
+    }
+    const prompts = input.kind === 'text' ? input.prompts.length : 1
     this.#decoder = new OpenAiStreamDecoder({ passthrough, publicModel, choices: request.n * prompts })
   }
 
@@ -226,7 +284,10 @@ class HttpAttempt implements Dispatcher.DispatchHandler, AttemptHandle {
     if (this.#ended) return
     if (this.#decoder === null) {
       const body = Buffer.concat(this.#errorBody).subarray(0, ERROR_BODY_BYTES_MAX).toString('utf8')
-      this.end({ kind: 'failed', failure: failureOfStatus(this.#status, body, this.#retryAfter) })
+      this.#errorBody = []
+      this.#errorBytes = 0
+      if (!this.#hooks.again(this.#status, body))
+        this.end({ kind: 'failed', failure: failureOfStatus(this.#status, body, this.#retryAfter) })
       return
     }
     const failure = this.#decoder.end(event => this.#emit(event))
@@ -242,7 +303,7 @@ class HttpAttempt implements Dispatcher.DispatchHandler, AttemptHandle {
   end(end: AttemptEnd): void {
     if (this.#ended) return
     this.#ended = true
-    this.#onEnd()
+    this.#hooks.onEnd()
     this.#sink.onEnd(end)
   }
 
