@@ -2,6 +2,7 @@ import { isIP } from 'node:net'
 import { z } from 'zod'
 import { parseDollars, parsePicodollars, parsePricePerMillion } from '../ledger/money.ts'
 import { parseRatio } from '../pricing/ratio.ts'
+import { egress } from './egress-schema.ts'
 import { payments } from './payments-schema.ts'
 import { priceSetting } from './price-setting.ts'
 import { webhooks } from './webhooks-schema.ts'
@@ -542,6 +543,7 @@ export const configSchema = z.strictObject({
   telemetry: telemetry.prefault({}).meta(about('What can be measured from outside.')),
   payments: payments.prefault({}).meta(about('How credit is bought.')),
   webhooks,
+  egress: egress.prefault({}).meta(about('Requests to URLs that clients supply: images, and webhooks of their own.')),
 })
 
 /** Recursively read-only. */
