@@ -166,7 +166,7 @@ export class Pipeline {
           return
         }
       }
-      const decoded = codec.decode(body, this.#decodeContext(incoming, caller))
+      const decoded = codec.decode(body, this.#decodeContext(incoming, caller, snapshot))
       const request = decoded instanceof Promise ? await decoded : decoded
       // A body may take long to come; what had not begun when a drain began does not begin.
       this.#refuseWhileDraining()
@@ -260,9 +260,10 @@ export class Pipeline {
     }
   }
 
-  #decodeContext(incoming: Incoming, { org }: Caller): DecodeContext {
+  #decodeContext(incoming: Incoming, { org }: Caller, snapshot: Snapshot): DecodeContext {
     const { requestId, surface, headers, path, pathModel } = incoming
-    return { requestId, surface, headers, path, pathModel, kept: this.#parts.keptOf?.(org.id) }
+    const capabilitiesOf = (model: string) => snapshot.models.get(model)?.capabilities
+    return { requestId, surface, headers, path, pathModel, kept: this.#parts.keptOf?.(org.id), capabilitiesOf }
   }
 
   #refuseWhileDraining(): void {
@@ -373,7 +374,7 @@ export class Pipeline {
       admittedMs,
       tier: servedTier ?? askedTier,
     })
-    const whole = isWhole(ending) ? wholeAnswer(run, ending, usage, owed, tier, client, headers, clock.nowMs()) : null
+    const whole = isWhole(ending) ? wholeAnswer(run, ending, usage, owed, tier, client, headers, clock) : null
     const settlement: Settlement = {
       requestId: request.id,
       orgId: caller.org.id,
@@ -479,8 +480,9 @@ function wholeAnswer(
   tier: ServiceTier,
   client: ClientPort,
   headers: OutgoingHttpHeaders,
-  nowMs: number,
+  clock: Clock,
 ): WholeAnswer {
+  const nowMs = clock.nowMs()
   const { relay, request, once } = run
   const { tail } = relay
   // Of a stream the length is known but for its last frame, in which the client has to be told.
@@ -492,6 +494,7 @@ function wholeAnswer(
     usageExtra: relay.usageExtra,
     notice: noticeOf(ending === 'exhausted', streamTooLong),
     completedMs: nowMs,
+    durationMs: clock.monotonicMs() - run.receivedMs,
   })
   const last = tail.length === 0 ? end : Buffer.concat([...tail, end])
   const tooLong = request.stream ? streamTooLong : once !== null && !once.fits(last.length)

@@ -42,14 +42,28 @@ const ROUTES: ReadonlyMap<string, GenerateRoute> = new Map(
   ),
 )
 
+/** DeepInfra's native path; the model's id, which may hold slashes, follows. */
+const NATIVE_BASE = '/v1/inference/'
+
 /** The route of a path without its query and trailing slashes; undefined when none answers inference requests there. */
 export function generateRouteOf(path: string): GenerateRoute | undefined {
-  return ROUTES.get(path)
+  const route = ROUTES.get(path)
+  if (route !== undefined || !path.startsWith(NATIVE_BASE)) return route
+  const pathModel = decoded(path.slice(NATIVE_BASE.length))
+  return pathModel === undefined ? undefined : { protocol: 'deepinfra-inference', surface: 'deepinfra', pathModel }
+}
+
+function decoded(text: string): string | undefined {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return undefined
+  }
 }
 
 /** Every path that answers inference requests by itself, for the API's description. */
 export function generateRoutes(): readonly (readonly [string, GenerateRoute])[] {
-  return [...ROUTES]
+  return [...ROUTES, [`${NATIVE_BASE}{model}`, { protocol: 'deepinfra-inference', surface: 'deepinfra' }]]
 }
 
 /** The conventions of whoever calls a path that is no inference route: they decide how its errors look. */
