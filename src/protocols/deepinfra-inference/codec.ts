@@ -1,9 +1,12 @@
+import { z } from '@hono/zod-openapi'
 import type { InferenceRequest } from '../../inference/request.ts'
 import { parseJsonBody } from '../../wire/json.ts'
 import { isObject } from '../../wire/json-object.ts'
 import { unsupported } from '../fields.ts'
 import { type AnswerEncoder, choiceCount, type Detached, type ProtocolCodec } from '../protocol.ts'
+import { InferenceAnswer, InferenceEventAnswer } from './answer-schema.ts'
 import { decodeInference } from './decode.ts'
+import { InferenceEmbeddingsBody, InferenceRerankBody, InferenceTextBody } from './schema.ts'
 import { failedBody, queuedBody } from './status-json.ts'
 import { InferenceBufferedEncoder, InferenceStreamEncoder } from './text-encoders.ts'
 import { InferenceEmbeddingsEncoder, InferenceRerankEncoder } from './vectors-encoder.ts'
@@ -12,6 +15,14 @@ import { InferenceEmbeddingsEncoder, InferenceRerankEncoder } from './vectors-en
 export const DEEPINFRA_INFERENCE: ProtocolCodec = {
   protocol: 'deepinfra-inference',
   passesFrames: false,
+  description: {
+    summary: 'Run a model',
+    tag: 'Inference',
+    text: 'DeepInfra’s native inference: text from a raw prompt, embeddings or scores, by what the model does. With webhook the result is sent to you.',
+    body: z.union([InferenceTextBody, InferenceEmbeddingsBody, InferenceRerankBody]),
+    answer: InferenceAnswer,
+    event: InferenceEventAnswer,
+  },
   decode: decodeInference,
   encoder: encoderOf,
   detach,

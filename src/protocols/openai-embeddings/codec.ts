@@ -4,6 +4,7 @@ import { checkBody } from '../check-body.ts'
 import { endUserOf } from '../common-request.ts'
 import { plainInputs, plainInputsTokensBound } from '../plain-inputs.ts'
 import type { DecodeContext, ProtocolCodec } from '../protocol.ts'
+import { EmbeddingsAnswer } from './answer-schema.ts'
 import { EmbeddingsEncoder } from './encoder.ts'
 import { EmbeddingsBody } from './schema.ts'
 
@@ -11,6 +12,13 @@ import { EmbeddingsBody } from './schema.ts'
 export const OPENAI_EMBEDDINGS: ProtocolCodec = {
   protocol: 'openai-embeddings',
   passesFrames: false,
+  description: {
+    summary: 'Embed texts',
+    tag: 'Embeddings',
+    text: 'OpenAI’s embeddings: one vector for each text or list of token ids, as numbers or in base64, as long as you ask.',
+    body: EmbeddingsBody,
+    answer: EmbeddingsAnswer,
+  },
   decode: decodeEmbeddings,
   encoder: (request, publicModel) => new EmbeddingsEncoder(request, publicModel),
 }

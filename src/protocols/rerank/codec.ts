@@ -3,6 +3,7 @@ import { parseJsonBody } from '../../wire/json.ts'
 import { checkBody } from '../check-body.ts'
 import { endUserOf } from '../common-request.ts'
 import type { DecodeContext, ProtocolCodec } from '../protocol.ts'
+import { RerankAnswer } from './answer-schema.ts'
 import { RerankEncoder } from './encoder.ts'
 import { RerankBody } from './schema.ts'
 
@@ -13,6 +14,13 @@ const PAIR_OVERHEAD_TOKENS = 256
 export const RERANK: ProtocolCodec = {
   protocol: 'rerank',
   passesFrames: false,
+  description: {
+    summary: 'Rank documents',
+    tag: 'Rerank',
+    text: 'How relevant each document is to a query, the most relevant first, in the form of Cohere and Jina.',
+    body: RerankBody,
+    answer: RerankAnswer,
+  },
   decode: decodeRerank,
   encoder: (request, publicModel) => new RerankEncoder(request, publicModel),
 }
