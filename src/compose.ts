@@ -20,10 +20,12 @@ import type { RuntimeStatus } from './control/ports.ts'
 import { createPublisher, type Publisher } from './control/publisher.ts'
 import { requestCharge } from './control/request-charge.ts'
 import { modelsOf, priceHistory, type StoredModel, type StoredTarget } from './control/snapshot-builder.ts'
+import { OutsideClient } from './egress/outside-client.ts'
 import { createEngineUpstream, type EngineUpstream } from './engine/engine-upstream.ts'
 import { ApiError } from './errors.ts'
 import { BackgroundResponses } from './gateway/background-responses.ts'
 import { clientAddressReader } from './gateway/client-address.ts'
+import { DetachedRuns } from './gateway/detached-runs.ts'
 import { fetchListener } from './gateway/fetch-listener.ts'
 import { Idempotency } from './gateway/idempotency.ts'
 import { type ListenerSettings, listen } from './gateway/listener.ts'
@@ -62,6 +64,7 @@ import { PrometheusTelemetry } from './telemetry/telemetry.ts'
 import { HttpUpstream } from './upstreams/http-upstream.ts'
 import { TokenCounter } from './upstreams/tokenizer/token-counter.ts'
 import { UpstreamSet } from './upstreams/upstream-set.ts'
+import { ResultWebhooks } from './webhooks/result-webhooks.ts'
 import { WebhookNotifier } from './webhooks/webhook-notifier.ts'
 import { Webhooks } from './webhooks/webhooks.ts'
 
@@ -308,6 +311,18 @@ export async function serve(config: Config, hooks: ServeHooks): Promise<RunningS
       onError: error => log.error({ err: error }, 'the outbox of webhooks failed'),
     })
     undo.push(() => webhooks.close())
+    const outside = new OutsideClient(config.egress)
+    undo.push(() => outside.close())
+    const results = new ResultWebhooks({
+      kept: store.kept,
+      outside,
+      clock: SYSTEM_CLOCK,
+      chance: Math.random,
+      onOutcome: (outcome, detail) => log.debug({ outcome, detail }, 'a result was sent to its webhook'),
+      onError: error => log.error({ err: error }, 'a result could not be sent to its webhook'),
+    })
+    undo.push(() => results.close())
+    await results.resume()
     const payments = await createPayments(config, { store, books, publisher, notifier, newId, log })
 
     const urls: string[] = []
@@ -350,6 +365,13 @@ export async function serve(config: Config, hooks: ServeHooks): Promise<RunningS
     hooks.onProgress({ type: 'phase', name: 'listen' })
     const listener = await listen({
       pipeline: background,
+      detached: new DetachedRuns({
+        pipeline,
+        sender: results,
+        snapshot: publisher.current,
+        keyHasher,
+        nowMs: () => Date.now(),
+      }),
       codecs,
       snapshot: publisher.current,
       keyHasher,
