@@ -26,6 +26,7 @@ import { ApiError } from './errors.ts'
 import { BackgroundResponses } from './gateway/background-responses.ts'
 import { clientAddressReader } from './gateway/client-address.ts'
 import { DetachedRuns } from './gateway/detached-runs.ts'
+import { withImages } from './gateway/fetch-images.ts'
 import { fetchListener } from './gateway/fetch-listener.ts'
 import { Idempotency } from './gateway/idempotency.ts'
 import { type ListenerSettings, listen } from './gateway/listener.ts'
@@ -274,6 +275,8 @@ export async function serve(config: Config, hooks: ServeHooks): Promise<RunningS
     const keptOf = (orgId: string): KeptReader => ({
       find: async (kind, id) => (await store.kept.find(kind, orgId, id, Date.now()))?.json ?? null,
     })
+    const outside = new OutsideClient(config.egress)
+    undo.push(() => outside.close())
     const pipeline = new Pipeline({
       snapshot: publisher.current,
       books,
@@ -290,6 +293,7 @@ export async function serve(config: Config, hooks: ServeHooks): Promise<RunningS
       }),
       newId,
       keptOf,
+      fetchImages: (request, signal) => withImages(request, outside, signal),
       cacheSaltOf: orgId => `${salt}:${orgId}`,
       limits: {
         firstByteTimeoutMs: config.server.firstByteTimeoutMs,
@@ -311,8 +315,6 @@ export async function serve(config: Config, hooks: ServeHooks): Promise<RunningS
       onError: error => log.error({ err: error }, 'the outbox of webhooks failed'),
     })
     undo.push(() => webhooks.close())
-    const outside = new OutsideClient(config.egress)
-    undo.push(() => outside.close())
     const results = new ResultWebhooks({
       kept: store.kept,
       outside,

@@ -46,7 +46,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   upstreams: [...LEAVES, 'config', 'telemetry'],
   settlement: [...LEAVES, 'config', 'telemetry'],
   api: [...LEAVES, 'admission', 'protocols', 'config'],
-  gateway: [...LEAVES, ...STAGES, 'config', 'telemetry'],
+  gateway: [...LEAVES, ...STAGES, 'config', 'telemetry', 'egress'],
   engine: [...LEAVES, 'config', 'telemetry'],
   models: [...LEAVES, 'config'],
   payments: [...LEAVES, 'config'],

@@ -187,7 +187,8 @@ export function createHandler(parts: ListenerParts): RequestListener {
       }
       if (route.kind === 'generate') {
         const codec = parts.codecs.get(route.protocol) as ProtocolCodec
-        const server = codec.detach === undefined ? parts.pipeline : (parts.detached ?? parts.pipeline)
+        const { pipeline, detached } = parts
+        const server = detached === undefined || codec.detach === undefined ? pipeline : detached
         void server.serve(codec, {
           headers: request.headers,
           body: () => readBody(request, settings.bodyBytesMax),

@@ -7,6 +7,7 @@ import { limitsOf } from '../admission/limits.ts'
 import { type Quote, quote } from '../admission/quote.ts'
 import { type Sale, saleOf } from '../admission/sale.ts'
 import { ApiError } from '../errors.ts'
+import { hasImages, hasRemoteImages } from '../inference/image-parts.ts'
 import type { LimitRule } from '../inference/limit-rule.ts'
 import type { InferenceRequest, Surface } from '../inference/request.ts'
 import type { ServiceTier } from '../inference/service-tier.ts'
@@ -52,6 +53,8 @@ export interface PipelineParts {
   readonly cacheSaltOf: (orgId: string) => string
   /** What is kept for an org; absent where nothing is. */
   readonly keptOf?: (orgId: string) => KeptReader
+  /** Puts images in the place of their URLs, so that no upstream fetches for us; absent: images have to come with the request. */
+  readonly fetchImages?: (request: InferenceRequest, signal: AbortSignal) => Promise<InferenceRequest>
   readonly limits: PipelineLimits
 }
 
@@ -179,7 +182,9 @@ export class Pipeline {
       try {
         const { admittedMs } = ticket.quote
         client = (await incoming.detach?.({ request, caller, model, admittedMs })) ?? client
-        await this.#run(codec, request, caller, model, ticket, { ...incoming, client }, once, receivedMs)
+        // Not before money is held: nobody fetches through us who could not pay for the answer.
+        const whole = hasRemoteImages(request.input) ? await this.#withImages(request, client) : request
+        await this.#run(codec, whole, caller, model, ticket, { ...incoming, client }, once, receivedMs)
       } finally {
         // Gives back whatever no settlement took, on every path.
         this.#parts.books.void(ticket.hold)
@@ -276,6 +281,28 @@ export class Pipeline {
     const { requestId, surface, headers, path, pathModel } = incoming
     const capabilitiesOf = (model: string) => snapshot.models.get(model)?.capabilities
     return { requestId, surface, headers, path, pathModel, kept: this.#parts.keptOf?.(org.id), capabilitiesOf }
+  }
+
+  async #withImages(request: InferenceRequest, client: ClientPort): Promise<InferenceRequest> {
+    const { fetchImages } = this.#parts
+    if (fetchImages === undefined) {
+      throw new ApiError('unsupported_parameter', 'Images are not fetched here; send them as data: URLs.', {
+        param: 'messages',
+      })
+    }
+    const leaving = new AbortController()
+    client.onGone = () => leaving.abort()
+    try {
+      const whole = await fetchImages(request, leaving.signal)
+      this.#refuseWhileDraining()
+      return whole
+    } catch (error) {
+      // Then nobody is there to hear of it.
+      if (!client.gone) throw error
+      return request
+    } finally {
+      client.onGone = null
+    }
   }
 
   #refuseWhileDraining(): void {
@@ -628,6 +655,7 @@ function lackingCapability(
   if (sampling.topLogprobs !== undefined && !capabilities.logprobs)
     return { what: 'log probabilities', param: 'logprobs' }
   if (input.kind !== 'chat') return null
+  if (capabilities.vision !== true && hasImages(input)) return { what: 'images', param: 'messages' }
   if (input.tools.length > 0 && !capabilities.tools) return { what: 'tools', param: 'tools' }
   if (input.responseFormat.type !== 'text' && !capabilities.jsonSchema) {
     return { what: 'answers in JSON by constraint', param: 'response_format' }
