@@ -275,8 +275,9 @@ export async function serve(config: Config, hooks: ServeHooks): Promise<RunningS
     const keptOf = (orgId: string): KeptReader => ({
       find: async (kind, id) => (await store.kept.find(kind, orgId, id, Date.now()))?.json ?? null,
     })
-    const outside = new OutsideClient(config.egress)
-    undo.push(() => outside.close())
+    // One each, so that slow webhooks do not take the turns of images.
+    const [outside, webhooksOutside] = [new OutsideClient(config.egress), new OutsideClient(config.egress)]
+    undo.push(async () => void (await Promise.all([outside.close(), webhooksOutside.close()])))
     const pipeline = new Pipeline({
       snapshot: publisher.current,
       books,
@@ -317,7 +318,7 @@ export async function serve(config: Config, hooks: ServeHooks): Promise<RunningS
     undo.push(() => webhooks.close())
     const results = new ResultWebhooks({
       kept: store.kept,
-      outside,
+      outside: webhooksOutside,
       clock: SYSTEM_CLOCK,
       chance: Math.random,
       onOutcome: (outcome, detail) => log.debug({ outcome, detail }, 'a result was sent to its webhook'),
