@@ -367,14 +367,7 @@ export async function serve(config: Config, hooks: ServeHooks): Promise<RunningS
     const controlListener = fetchListener(request => control.fetch(request))
     hooks.onProgress({ type: 'phase', name: 'listen' })
     const listener = await listen({
-      pipeline: background,
-      detached: new DetachedRuns({
-        pipeline,
-        sender: results,
-        snapshot: publisher.current,
-        keyHasher,
-        nowMs: () => Date.now(),
-      }),
+      pipeline: new DetachedRuns({ pipeline: background, sender: results }),
       codecs,
       snapshot: publisher.current,
       keyHasher,

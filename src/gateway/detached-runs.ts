@@ -1,14 +1,11 @@
-import { authenticate, type Caller, presentedSecret } from '../admission/authenticate.ts'
-import type { KeyHasher } from '../admission/key-hasher.ts'
+import { presentedSecret } from '../admission/authenticate.ts'
 import { ApiError } from '../errors.ts'
-import type { Snapshot } from '../inference/snapshot.ts'
 import type { KeptDocument } from '../ledger/kept-document.ts'
-import type { Detached, ProtocolCodec } from '../protocols/protocol.ts'
+import { type Detached, NO_BYTES, type ProtocolCodec } from '../protocols/protocol.ts'
 import { requestIdHeaders } from '../protocols/surface.ts'
 import { isObject } from '../wire/json-object.ts'
 import { MemoryClient } from './memory-client.ts'
-import type { Incoming, Pipeline } from './pipeline.ts'
-import { sendError, toApiError } from './respond.ts'
+import type { Admitted, Incoming, Pipeline } from './pipeline.ts'
 
 /** Requests that run without a client, at a time. */
 const RUNNING_MAX = 1_000
@@ -43,16 +40,21 @@ export interface ResultSender {
 
 /** What detached runs are made of. */
 export interface DetachedParts {
-  readonly pipeline: Pipeline
+  readonly pipeline: Pick<Pipeline, 'serve'>
   readonly sender: ResultSender
-  readonly snapshot: () => Snapshot
-  readonly keyHasher: KeyHasher
-  readonly nowMs: () => number
+}
+
+/** A request that runs without its client. */
+interface Run {
+  readonly order: ResultOrder
+  readonly detached: Detached
+  readonly client: MemoryClient
 }
 
 /**
- * Serves requests that may ask for their result to be sent to a URL instead. Such a request is checked and written down, its client is told
- * that it is queued, and it runs without one: charged once, by the same rules as any other, whatever becomes of the delivery.
+ * Serves requests that may ask for their result to be sent to a URL instead. Such a request is let in as any other, and refused at once
+ * where it cannot be; then it is written down, its client is told that it is queued, and it runs without one: charged once, by the same
+ * rules, whatever becomes of the delivery.
  */
 export class DetachedRuns {
   readonly #parts: DetachedParts
@@ -62,44 +64,38 @@ export class DetachedRuns {
     this.#parts = parts
   }
 
-  /** As `Pipeline.serve`; resolves when the client is answered, and what is detached may still run. */
+  /** Serves an exchange as the pipeline does; what is detached goes on after its answer. Never rejects. */
   async serve(codec: ProtocolCodec, incoming: Incoming): Promise<void> {
-    const { client, requestId, surface } = incoming
-    try {
-      const caller = this.#caller(incoming)
-      const body = await incoming.body()
-      const detached = codec.detach?.(body) ?? null
-      if (detached === null) {
-        await this.#parts.pipeline.serve(codec, { ...incoming, body: async () => body })
-        return
-      }
-      const order = await this.#accept(codec, incoming, caller, body, detached)
-      const queued = Buffer.from(JSON.stringify(detached.queued(requestId)))
-      client.head(200, {
-        'content-type': 'application/json',
-        ...requestIdHeaders(surface, requestId),
-        'content-length': queued.length,
-      })
-      client.end(queued)
-      void this.#run(codec, incoming, body, detached, order)
-    } catch (thrown) {
-      if (!client.headSent) sendError(client, toApiError(thrown), requestId, surface)
-    }
+    const { pipeline, sender } = this.#parts
+    if (codec.detach === undefined) return pipeline.serve(codec, incoming)
+    const reading = incoming.body
+    let body: Uint8Array = NO_BYTES
+    let run: Run | null = null
+    let result: string | null = null
+    await pipeline.serve(codec, {
+      ...incoming,
+      body: async () => {
+        body = await reading()
+        return body
+      },
+      detach: async admitted => {
+        const detached = codec.detach?.(body) ?? null
+        if (detached === null) return null
+        run = await this.#begin(detached, admitted, incoming)
+        return run.client
+      },
+      keep: answer => {
+        if (run === null) return []
+        result = Buffer.from(answer).toString('utf8')
+        return [sender.document(run.order, result)]
+      },
+    })
+    if (run !== null) await this.#end(run, result)
   }
 
-  #caller({ headers }: Incoming): Caller {
-    const { snapshot, keyHasher, nowMs } = this.#parts
-    return authenticate(headers, snapshot(), keyHasher, nowMs())
-  }
-
-  async #accept(
-    codec: ProtocolCodec,
-    incoming: Incoming,
-    caller: Caller,
-    body: Uint8Array,
-    { url, param, failed }: Detached,
-  ): Promise<ResultOrder> {
-    const { headers, requestId } = incoming
+  async #begin(detached: Detached, { caller, admittedMs }: Admitted, incoming: Incoming): Promise<Run> {
+    const { url, param, failed, queued } = detached
+    const { client, headers, requestId, surface } = incoming
     if (headers['idempotency-key'] !== undefined) {
       throw new ApiError(
         'unsupported_parameter',
@@ -110,7 +106,6 @@ export class DetachedRuns {
       )
     }
     this.#parts.sender.check(url, param)
-    await this.#parts.pipeline.examine(codec, incoming, caller, body)
     if (this.#running >= RUNNING_MAX) {
       throw new ApiError('engine_overloaded', `${RUNNING_MAX} requests with '${param}' run already.`, {
         retryAfterMs: FULL_RETRY_MS,
@@ -124,7 +119,7 @@ export class DetachedRuns {
       url,
       presented: presentedSecret(headers) ?? '',
       interrupted: JSON.stringify(failed(requestId, error)),
-      createdMs: this.#parts.nowMs(),
+      createdMs: admittedMs,
     }
     this.#running++
     try {
@@ -133,41 +128,26 @@ export class DetachedRuns {
       this.#running--
       throw new ApiError('settlement_unavailable', 'The request could not be written down.', {
         cause,
-        retryAfterMs: 5_000,
+        retryAfterMs: FULL_RETRY_MS,
       })
     }
-    return order
+    const answer = Buffer.from(JSON.stringify(queued(requestId)))
+    client.head(200, {
+      'content-type': 'application/json',
+      ...requestIdHeaders(surface, requestId),
+      'content-length': answer.length,
+    })
+    client.end(answer)
+    return { order, detached, client: new MemoryClient() }
   }
 
-  async #run(
-    codec: ProtocolCodec,
-    incoming: Incoming,
-    body: Uint8Array,
-    { failed }: Detached,
-    order: ResultOrder,
-  ): Promise<void> {
-    const { sender, pipeline } = this.#parts
-    const client = new MemoryClient()
-    let result: string | null = null
-    try {
-      await pipeline.serve(codec, {
-        ...incoming,
-        body: async () => body,
-        client,
-        // Work may wait in a queue; by then the key may have been revoked.
-        caller: () => this.#caller(incoming),
-        keep: answer => {
-          result = Buffer.from(answer).toString('utf8')
-          return [sender.document(order, result)]
-        },
-      })
-    } finally {
-      this.#running--
-    }
+  async #end({ order, detached, client }: Run, result: string | null): Promise<void> {
+    this.#running--
+    const { sender } = this.#parts
     const told = client.text()
     // What was to be kept and is not what was told did not become durable.
     if (result !== null && told === result) sender.deliver(order)
-    else await sender.fail(order, JSON.stringify(failed(order.requestId, errorIn(told))))
+    else await sender.fail(order, JSON.stringify(detached.failed(order.requestId, errorIn(told))))
   }
 }
 

@@ -21,7 +21,6 @@ import type { ProtocolCodec } from '../protocols/protocol.ts'
 import { surfaceOf } from '../protocols/surface.ts'
 import type { ClientAddress } from './client-address.ts'
 import { HttpClientPort } from './client-port.ts'
-import type { DetachedRuns } from './detached-runs.ts'
 import { sendResponse, streamedRequest } from './fetch-listener.ts'
 import { hostAllowed, originAllowed } from './origin.ts'
 import type { Pipeline } from './pipeline.ts'
@@ -35,8 +34,6 @@ export type PaymentReceiver = (headers: IncomingHttpHeaders, body: Uint8Array) =
 /** What the listener answers with. */
 export interface ListenerParts {
   readonly pipeline: Pick<Pipeline, 'serve'>
-  /** Serves protocols whose results may be sent elsewhere; absent: nobody asks for that. */
-  readonly detached?: DetachedRuns
   readonly codecs: ReadonlyMap<Protocol, ProtocolCodec>
   readonly snapshot: () => Snapshot
   readonly keyHasher: KeyHasher
@@ -187,9 +184,7 @@ export function createHandler(parts: ListenerParts): RequestListener {
       }
       if (route.kind === 'generate') {
         const codec = parts.codecs.get(route.protocol) as ProtocolCodec
-        const { pipeline, detached } = parts
-        const server = detached === undefined || codec.detach === undefined ? pipeline : detached
-        void server.serve(codec, {
+        void parts.pipeline.serve(codec, {
           headers: request.headers,
           body: () => readBody(request, settings.bodyBytesMax),
           client,

@@ -200,18 +200,6 @@ export class Pipeline {
     }
   }
 
-  /**
-   * Whether a body could be served to a caller as things are: it is whole, and the model is there and does such work. For requests whose
-   * client will not be there to hear.
-   *
-   * @throws ApiError when not.
-   */
-  async examine(codec: ProtocolCodec, incoming: Incoming, caller: Caller, body: Uint8Array): Promise<void> {
-    this.#refuseWhileDraining()
-    const snapshot = this.#parts.snapshot()
-    findModel(snapshot, await codec.decode(body, this.#decodeContext(incoming, caller, snapshot)))
-  }
-
   /** Called every so often (a quarter of a second is fine): deadlines and keep-alives of all running requests. */
   tick(): void {
     const nowMs = this.#parts.clock.monotonicMs()

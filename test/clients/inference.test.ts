@@ -213,6 +213,13 @@ test('what cannot be served is refused at once', async () => {
   await check({ webhook }, /'input' is missing/)
   await check({ input: 'x', stream: true, webhook }, /cannot be combined with webhook/)
   await check({ input: 'x', webhook }, /cannot be combined/, { 'idempotency-key': 'once' })
+  const poor = await startServer(newHome(), { ...CONFIG, money: { startingCredit: '0' } })
+  const answer = await fetch(`${poor.url}/v1/inference/meta/text`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${poor.key}` },
+    body: JSON.stringify({ input: 'x', webhook }),
+  })
+  assert.equal(answer.status, 402, await answer.text())
 })
 
 test('a server that is stopped tells after its next start what it could not before', async () => {
