@@ -20,10 +20,13 @@ import type { RuntimeStatus } from './control/ports.ts'
 import { createPublisher, type Publisher } from './control/publisher.ts'
 import { requestCharge } from './control/request-charge.ts'
 import { modelsOf, priceHistory, type StoredModel, type StoredTarget } from './control/snapshot-builder.ts'
+import { OutsideClient } from './egress/outside-client.ts'
 import { createEngineUpstream, type EngineUpstream } from './engine/engine-upstream.ts'
 import { ApiError } from './errors.ts'
 import { BackgroundResponses } from './gateway/background-responses.ts'
 import { clientAddressReader } from './gateway/client-address.ts'
+import { DetachedRuns } from './gateway/detached-runs.ts'
+import { withImages } from './gateway/fetch-images.ts'
 import { fetchListener } from './gateway/fetch-listener.ts'
 import { Idempotency } from './gateway/idempotency.ts'
 import { type ListenerSettings, listen } from './gateway/listener.ts'
@@ -62,6 +65,7 @@ import { PrometheusTelemetry } from './telemetry/telemetry.ts'
 import { HttpUpstream } from './upstreams/http-upstream.ts'
 import { TokenCounter } from './upstreams/tokenizer/token-counter.ts'
 import { UpstreamSet } from './upstreams/upstream-set.ts'
+import { ResultWebhooks } from './webhooks/result-webhooks.ts'
 import { WebhookNotifier } from './webhooks/webhook-notifier.ts'
 import { Webhooks } from './webhooks/webhooks.ts'
 
@@ -271,6 +275,9 @@ export async function serve(config: Config, hooks: ServeHooks): Promise<RunningS
     const keptOf = (orgId: string): KeptReader => ({
       find: async (kind, id) => (await store.kept.find(kind, orgId, id, Date.now()))?.json ?? null,
     })
+    // One each, so that slow webhooks do not take the turns of images.
+    const [outside, webhooksOutside] = [new OutsideClient(config.egress), new OutsideClient(config.egress)]
+    undo.push(async () => void (await Promise.all([outside.close(), webhooksOutside.close()])))
     const pipeline = new Pipeline({
       snapshot: publisher.current,
       books,
@@ -287,6 +294,7 @@ export async function serve(config: Config, hooks: ServeHooks): Promise<RunningS
       }),
       newId,
       keptOf,
+      fetchImages: (request, signal) => withImages(request, outside, signal),
       cacheSaltOf: (orgId, scope) => (scope === undefined ? `${salt}:${orgId}` : `${salt}:${orgId}:${scope}`),
       limits: {
         firstByteTimeoutMs: config.server.firstByteTimeoutMs,
@@ -308,6 +316,16 @@ export async function serve(config: Config, hooks: ServeHooks): Promise<RunningS
       onError: error => log.error({ err: error }, 'the outbox of webhooks failed'),
     })
     undo.push(() => webhooks.close())
+    const results = new ResultWebhooks({
+      kept: store.kept,
+      outside: webhooksOutside,
+      clock: SYSTEM_CLOCK,
+      chance: Math.random,
+      onOutcome: (outcome, detail) => log.debug({ outcome, detail }, 'a result was sent to its webhook'),
+      onError: error => log.error({ err: error }, 'a result could not be sent to its webhook'),
+    })
+    undo.push(() => results.close())
+    await results.resume()
     const payments = await createPayments(config, { store, books, publisher, notifier, newId, log })
 
     const urls: string[] = []
@@ -363,7 +381,7 @@ export async function serve(config: Config, hooks: ServeHooks): Promise<RunningS
     const controlListener = fetchListener(request => control.fetch(request))
     hooks.onProgress({ type: 'phase', name: 'listen' })
     const listener = await listen({
-      pipeline: background,
+      pipeline: new DetachedRuns({ pipeline: background, sender: results }),
       codecs,
       snapshot: publisher.current,
       keyHasher,
@@ -501,6 +519,7 @@ function createHttpUpstream(options: Config['upstreams'][number], counter: Token
     headersTimeoutMs,
     models,
   } = options
+  const dimensions = new Map(models.flatMap(each => (each.dimensions === null ? [] : [[each.name, each.dimensions]])))
   const files = new Map<string, string>()
   for (const { name, tokenizer } of models) {
     if (tokenizer === null) continue
@@ -530,6 +549,7 @@ function createHttpUpstream(options: Config['upstreams'][number], counter: Token
     headersTimeoutMs,
     bodyTimeoutMs: headersTimeoutMs,
     tokenizers: { counter, files },
+    dimensions,
   })
 }
 

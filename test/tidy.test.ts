@@ -46,11 +46,12 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   upstreams: [...LEAVES, 'config', 'telemetry'],
   settlement: [...LEAVES, 'config', 'telemetry'],
   api: [...LEAVES, 'admission', 'protocols', 'config'],
-  gateway: [...LEAVES, ...STAGES, 'config', 'telemetry'],
+  gateway: [...LEAVES, ...STAGES, 'config', 'telemetry', 'egress'],
   engine: [...LEAVES, 'config', 'telemetry'],
   models: [...LEAVES, 'config'],
   payments: [...LEAVES, 'config'],
-  webhooks: [...LEAVES, 'config'],
+  egress: ['std'],
+  webhooks: [...LEAVES, 'config', 'egress'],
   store: LEAVES,
   statements: LEAVES,
   control: [...LEAVES, 'config', 'statements'],
@@ -59,7 +60,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   cli: [...LEAVES, 'config', 'control', 'models', 'prove', 'statements', 'compose.ts'],
   'compose.ts': [
     ...[...LEAVES, ...STAGES, 'config', 'telemetry', 'gateway', 'api', 'engine', 'models', 'store', 'control', 'cli'],
-    ...['payments', 'webhooks'],
+    ...['payments', 'webhooks', 'egress'],
   ],
   'main.ts': ['cli'],
 }

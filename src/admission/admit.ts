@@ -91,7 +91,7 @@ export class Ticket {
         this.hold,
         new Set(bids.flatMap(({ limited }) => limited?.limits.map(limit => limit.id) ?? [])),
       )
-    this.#books.trim(this.hold, holdFor(ceiling, inputTokensBound, this.#outputTokens))
+    this.#books.trim(this.hold, holdFor(ceiling, inputTokensBound, this.#outputTokens, this.quote.searchUnits))
     if (bids.length === 1) this.#trim()
   }
 
@@ -102,7 +102,7 @@ export class Ticket {
     const { price, admittedMs, tier } = this.quote
     // Context steps beyond the exact number are out of reach now.
     if (price.terms !== undefined) this.#ceiling = ceilingOf(price, admittedMs, tokens, tier)
-    this.#books.trim(this.hold, holdFor(this.#ceiling, tokens, this.#outputTokens))
+    this.#books.trim(this.hold, holdFor(this.#ceiling, tokens, this.#outputTokens, this.quote.searchUnits))
   }
 
   /**
@@ -117,7 +117,8 @@ export class Ticket {
     // A full tranche first; near the end of the money, what is left goes out in smaller and smaller steps.
     for (let step = Math.max(trancheTokens, 1); ; step = Math.floor(step / 4)) {
       const target = Math.max(outputTokens, Math.min(outputTokens + step, most))
-      const needed = holdFor(this.#ceiling, this.#inputTokens, target) - this.hold.amountNanodollars
+      const needed =
+        holdFor(this.#ceiling, this.#inputTokens, target, this.quote.searchUnits) - this.hold.amountNanodollars
       if (needed <= 0n || this.#books.extend(this.hold, needed) === null) {
         this.#outputTokens = target
         return true
@@ -170,7 +171,7 @@ function admitTogether(caller: Caller, bids: Bids, requestId: string, books: Boo
   let refusal: HoldRefusal | null = null
   for (const tokens of tranches(joint)) {
     const outputTokens = tokens * joint.choices
-    const amountNanodollars = holdFor(joint.ceiling, joint.inputTokensBound, outputTokens)
+    const amountNanodollars = holdFor(joint.ceiling, joint.inputTokensBound, outputTokens, joint.searchUnits)
     const outcome = books.hold({ requestId, orgId: caller.org.id, budgets, amountNanodollars, limited })
     if (outcome.hold !== null) return new Ticket(books, bids, outcome.hold, outputTokens)
     refusal = outcome.refusal
@@ -184,7 +185,10 @@ function admitTogether(caller: Caller, bids: Bids, requestId: string, books: Boo
 }
 
 /** The bounds that hold for a request whichever of its models serves it. */
-type Bounds = Pick<Quote, 'ceiling' | 'choices' | 'inputTokensBound' | 'firstTrancheTokens' | 'floorTrancheTokens'>
+type Bounds = Pick<
+  Quote,
+  'ceiling' | 'choices' | 'inputTokensBound' | 'searchUnits' | 'firstTrancheTokens' | 'floorTrancheTokens'
+>
 
 function jointly(bids: Bids): Bounds {
   const [{ quote: only }] = bids
@@ -194,6 +198,8 @@ function jointly(bids: Bids): Bounds {
     ceiling: dearestOf(bids.map(({ quote }) => quote.ceiling) as unknown as [Ceiling, ...Ceiling[]]),
     choices: only.choices,
     inputTokensBound: most(quote => quote.inputTokensBound),
+    // Told from the request alone, whoever serves it.
+    searchUnits: only.searchUnits,
     firstTrancheTokens: most(quote => quote.firstTrancheTokens),
     floorTrancheTokens: most(quote => quote.floorTrancheTokens),
   }
@@ -219,7 +225,9 @@ function tranches(quote: Bounds): number[] {
 }
 
 function refusedError(refusal: HoldRefusal, quote: Bounds): ApiError {
-  const needed = formatDollars(holdFor(quote.ceiling, quote.inputTokensBound, quote.floorTrancheTokens * quote.choices))
+  const needed = formatDollars(
+    holdFor(quote.ceiling, quote.inputTokensBound, quote.floorTrancheTokens * quote.choices, quote.searchUnits),
+  )
   const available = formatDollars(refusal.available)
   const numbers = `This request can cost up to $${needed}; $${available} is available`
   switch (refusal.reason) {

@@ -43,7 +43,8 @@ export function authenticate(
   return { org, key }
 }
 
-function presentedSecret(headers: IncomingHttpHeaders): string | undefined {
+/** The secret that a request presents, in whichever header; undefined when it presents none. Not checked. */
+export function presentedSecret(headers: IncomingHttpHeaders): string | undefined {
   const { authorization } = headers
   if (authorization !== undefined) {
     const space = authorization.indexOf(' ')

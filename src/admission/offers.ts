@@ -1,4 +1,5 @@
 import { ApiError } from '../errors.ts'
+import { hasImages } from '../inference/image-parts.ts'
 import { modelNamed } from '../inference/model-names.ts'
 import { NO_PREFERENCES, type PlaceOrder, type Preferences } from '../inference/preferences.ts'
 import type { InferenceRequest } from '../inference/request.ts'
@@ -113,6 +114,7 @@ function lackingCapability(
   if (input.kind === 'text' && input.suffix !== undefined && capabilities.suffix !== true)
     return { what: 'filling in before a suffix', param: 'suffix' }
   if (input.kind !== 'chat') return null
+  if (capabilities.vision !== true && hasImages(input)) return { what: 'images', param: 'messages' }
   if (input.tools.length > 0 && !capabilities.tools) return { what: 'tools', param: 'tools' }
   if (input.responseFormat.type !== 'text' && !capabilities.jsonSchema) {
     return { what: 'answers in JSON by constraint', param: 'response_format' }

@@ -1,4 +1,5 @@
-import type { InferenceRequest } from '../inference/request.ts'
+import type { GenerationInput, InferenceRequest } from '../inference/request.ts'
+import { searchUnitsOf } from '../inference/search-units.ts'
 import { type Ceiling, ceilingOf } from '../pricing/ceiling.ts'
 import type { Offer } from './offers.ts'
 
@@ -13,6 +14,8 @@ export interface Quote extends Offer {
   readonly choices: number
   /** Upper bound of the input tokens over all prompts. */
   readonly inputTokensBound: number
+  /** Exact: they are counted from the request. */
+  readonly searchUnits: number
   /** Most output tokens per choice: the client's wish within the model's bound. */
   readonly outputTokensMax: number
   /** Output tokens per choice covered by the first hold. */
@@ -28,17 +31,33 @@ export interface Quote extends Offer {
  */
 export function quote(request: InferenceRequest, offer: Offer, stoppable: boolean, inputTokens?: number): Quote {
   const { model, price, tier, admittedMs } = offer
-  const prompts = request.input.kind === 'text' ? request.input.prompts.length : 1
+  const { input } = request
+  const prompts = input.kind === 'text' ? input.prompts.length : 1
   const outputTokensMax = Math.min(request.outputTokensMax ?? model.outputTokensMax, model.outputTokensMax)
-  const inputTokensBound = inputTokens ?? Math.min(request.inputTokensBound, model.contextTokens * prompts)
+  const inputTokensBound = inputTokens ?? Math.min(request.inputTokensBound, model.contextTokens * sequencesOf(input))
   const firstTrancheTokens = stoppable ? Math.min(outputTokensMax, model.trancheTokens) : outputTokensMax
   return {
     ...offer,
     ceiling: ceilingOf(price, admittedMs, inputTokensBound, tier),
     choices: request.n * prompts,
     inputTokensBound,
+    searchUnits: searchUnitsOf(input),
     outputTokensMax,
     firstTrancheTokens,
     floorTrancheTokens: Math.min(firstTrancheTokens, stoppable ? OUTPUT_TOKENS_FLOOR : outputTokensMax),
+  }
+}
+
+/** How often the model reads: each prompt, input or document fills a context of its own. */
+function sequencesOf(input: GenerationInput): number {
+  switch (input.kind) {
+    case 'chat':
+      return 1
+    case 'text':
+      return input.prompts.length
+    case 'embed':
+      return input.inputs.length
+    case 'rerank':
+      return input.documents.length
   }
 }

@@ -123,7 +123,10 @@ function inferenceRoute(
     summary,
     operationId: protocol.replace(/-(\w)/g, (_, letter: string) => letter.toUpperCase()),
     description: `${text} ${alsoAt(others)}`.trim(),
-    request: { body: { required: true, content: json(body) } },
+    request: {
+      body: { required: true, content: json(body) },
+      ...(path.includes('{model}') && { params: z.object({ model: z.string() }) }),
+    },
     responses: {
       200: {
         description: event === undefined ? 'The answer.' : 'The answer; with "stream": true, server-sent events.',

@@ -2,6 +2,7 @@ import { isIP } from 'node:net'
 import { z } from 'zod'
 import { parseDollars, parsePicodollars, parsePricePerMillion } from '../ledger/money.ts'
 import { parseRatio } from '../pricing/ratio.ts'
+import { egress } from './egress-schema.ts'
 import { payments } from './payments-schema.ts'
 import { priceSetting } from './price-setting.ts'
 import { webhooks } from './webhooks-schema.ts'
@@ -161,6 +162,17 @@ const upstreamModel = z.strictObject({
       about('Words for how hard to think, each with the word that the model there knows for it.', {
         sample: '{minimal: low, medium: high, xhigh: high, ultra: max}',
       }),
+    ),
+  dimensions: z
+    .int()
+    .min(1)
+    .max(65_536)
+    .nullable()
+    .default(null)
+    .meta(
+      about(
+        'Length of the vectors that the model makes; clients that ask for longer ones get zeros appended. Null: not known, what is asked for is passed on.',
+      ),
     ),
   trancheTokens: count(8_192, 1, 1_048_576, 'Output covered by the first hold, and by each extension.', 'tokens'),
   capabilities: z
@@ -584,6 +596,7 @@ export const configSchema = z.strictObject({
   telemetry: telemetry.prefault({}).meta(about('What can be measured from outside.')),
   payments: payments.prefault({}).meta(about('How credit is bought.')),
   webhooks,
+  egress: egress.prefault({}).meta(about('Requests to URLs that clients supply: images, and webhooks of their own.')),
 })
 
 /** Recursively read-only. */

@@ -50,6 +50,7 @@ export async function requestCharge(
       total_tokens: usage.inputTokens + usage.outputTokens,
       prompt_tokens_details: { cached_tokens: usage.cachedInputTokens },
       completion_tokens_details: { reasoning_tokens: usage.reasoningTokens },
+      ...(usage.searchUnits !== undefined && { search_units: usage.searchUnits }),
     },
     sources: {
       prompt_tokens: usage.inputSource,

@@ -54,6 +54,7 @@ export const UsageBody = z
         output_source: Source,
         reasoning_tokens: Count,
         reasoning_source: Source,
+        search_units: Count.optional().openapi({ description: 'Of a rerank, where it has any.' }),
       })
       .openapi('Usage', { description: 'Each count was reported by the upstream, counted by us, or is absent.' }),
     service_tier: z.enum(['standard', 'priority', 'flex', 'batch']).openapi({ description: 'What it was served at.' }),
@@ -268,6 +269,7 @@ function usageBody(row: Settlement): z.infer<typeof UsageBody> {
       output_source: usage.outputSource,
       reasoning_tokens: usage.reasoningTokens,
       reasoning_source: usage.reasoningSource,
+      ...(usage.searchUnits !== undefined && { search_units: usage.searchUnits }),
     },
     service_tier: row.serviceTier,
     end_user: row.endUserId,

@@ -8,6 +8,7 @@ import { type Offer, offersOf } from '../admission/offers.ts'
 import { quote } from '../admission/quote.ts'
 import { ApiError } from '../errors.ts'
 import type { UpstreamFailure } from '../inference/event.ts'
+import { hasRemoteImages } from '../inference/image-parts.ts'
 import type { LimitRule } from '../inference/limit-rule.ts'
 import type { InferenceRequest, Surface } from '../inference/request.ts'
 import type { ServiceTier } from '../inference/service-tier.ts'
@@ -53,6 +54,8 @@ export interface PipelineParts {
   readonly cacheSaltOf: (orgId: string, scope?: string) => string
   /** What is kept for an org; absent where nothing is. */
   readonly keptOf?: (orgId: string) => KeptReader
+  /** Puts images in the place of their URLs, so that no upstream fetches for us; absent: images have to come with the request. */
+  readonly fetchImages?: (request: InferenceRequest, signal: AbortSignal) => Promise<InferenceRequest>
   readonly limits: PipelineLimits
 }
 
@@ -170,7 +173,7 @@ export class Pipeline {
           return
         }
       }
-      const decoded = codec.decode(body, this.#decodeContext(incoming, caller))
+      const decoded = codec.decode(body, this.#decodeContext(incoming, caller, snapshot))
       const request = decoded instanceof Promise ? await decoded : decoded
       // A body may take long to come; what had not begun when a drain began does not begin.
       this.#refuseWhileDraining()
@@ -182,7 +185,9 @@ export class Pipeline {
       try {
         const { admittedMs, model } = ticket.quote
         client = (await incoming.detach?.({ request, caller, model, admittedMs })) ?? client
-        await this.#run(codec, request, caller, ticket, { ...incoming, client }, once, receivedMs)
+        // Not before money is held: nobody fetches through us who could not pay for the answer.
+        const whole = hasRemoteImages(request.input) ? await this.#withImages(request, client) : request
+        await this.#run(codec, whole, caller, ticket, { ...incoming, client }, once, receivedMs)
       } finally {
         // Gives back whatever no settlement took, on every path.
         this.#parts.books.void(ticket.hold)
@@ -283,9 +288,32 @@ export class Pipeline {
     return () => (upstream.countInput as NonNullable<typeof upstream.countInput>)(request, target.upstreamModel)
   }
 
-  #decodeContext(incoming: Incoming, { org }: Caller): DecodeContext {
+  #decodeContext(incoming: Incoming, { org }: Caller, snapshot: Snapshot): DecodeContext {
     const { requestId, surface, headers, path, pathModel } = incoming
-    return { requestId, surface, headers, path, pathModel, kept: this.#parts.keptOf?.(org.id) }
+    const capabilitiesOf = (model: string) => snapshot.models.get(model)?.capabilities
+    return { requestId, surface, headers, path, pathModel, kept: this.#parts.keptOf?.(org.id), capabilitiesOf }
+  }
+
+  async #withImages(request: InferenceRequest, client: ClientPort): Promise<InferenceRequest> {
+    const { fetchImages } = this.#parts
+    if (fetchImages === undefined) {
+      throw new ApiError('unsupported_parameter', 'Images are not fetched here; send them as data: URLs.', {
+        param: 'messages',
+      })
+    }
+    const leaving = new AbortController()
+    client.onGone = () => leaving.abort()
+    try {
+      const whole = await fetchImages(request, leaving.signal)
+      this.#refuseWhileDraining()
+      return whole
+    } catch (error) {
+      // Then nobody is there to hear of it.
+      if (!client.gone) throw error
+      return request
+    } finally {
+      client.onGone = null
+    }
   }
 
   #refuseWhileDraining(): void {
@@ -413,7 +441,7 @@ export class Pipeline {
     // Charged is the model that served, and only what its own limits count.
     ticket.commit()
     const { model, price, admittedMs, tier: askedTier } = ticket.quote
-    const done = usageOf(request, relay, countedInput)
+    const done = usageOf(run, countedInput)
     const usage = relayedUsage(done, relay, ending)
     const { prefillBegan, servedTier } = relay
     const tier = chargedTier(askedTier, servedTier)
@@ -431,7 +459,7 @@ export class Pipeline {
     })
     const inputChargeNanodollars = () => inputPart(owed.chargeNanodollars, price, usage, admittedMs, tier)
     const totals = { usage, chargeNanodollars: owed.chargeNanodollars, inputChargeNanodollars }
-    const whole = isWhole(ending) ? wholeAnswer(run, ending, totals, tier, client, headers, clock.nowMs()) : null
+    const whole = isWhole(ending) ? wholeAnswer(run, ending, totals, tier, client, headers, clock) : null
     const settlement: Settlement = {
       requestId: request.id,
       orgId: caller.org.id,
@@ -526,8 +554,9 @@ function wholeAnswer(
   tier: ServiceTier,
   client: ClientPort,
   headers: OutgoingHttpHeaders,
-  nowMs: number,
+  clock: Clock,
 ): WholeAnswer {
+  const nowMs = clock.nowMs()
   const { relay, request, once } = run
   const { tail } = relay
   // Of a stream the length is known but for its last frame, in which the client has to be told.
@@ -538,6 +567,7 @@ function wholeAnswer(
     usageExtra: relay.usageExtra,
     notice: noticeOf(ending === 'exhausted', streamTooLong),
     completedMs: nowMs,
+    durationMs: clock.monotonicMs() - run.receivedMs,
   })
   const last = tail.length === 0 ? end : Buffer.concat([...tail, end])
   const tooLong = request.stream ? streamTooLong : once !== null && !once.fits(last.length)
@@ -592,11 +622,13 @@ function endingError(ending: Ending, { failure }: RelayEnd, run: Run): ApiError 
 }
 
 // What the upstream did, as far as is known.
-function usageOf(request: InferenceRequest, relay: Relay, countedInput: number | undefined): Usage {
+function usageOf({ request, relay, ticket }: Run, countedInput: number | undefined): Usage {
+  const { searchUnits } = ticket.quote
   return finalUsage(relay.usage, {
     outputTokens: relay.outputTokens,
     inputTokens: relay.inputTokens,
     inputTokensLower: () => countedInput ?? (relay.prefillBegan ? inputTokensLower(request) : 0),
+    searchUnits,
   })
 }
 

@@ -21,6 +21,8 @@ export interface Usage {
   readonly outputSource: CountSource
   readonly reasoningTokens: number
   readonly reasoningSource: CountSource
+  /** Search units of a rerank, counted by us from the request (`searchUnitsOf`); absent: none. */
+  readonly searchUnits?: number
 }
 
 /** Nothing known yet: every count absent. */

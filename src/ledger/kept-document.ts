@@ -1,5 +1,12 @@
 /** What can be kept for an org beside its money, each kind with ids of its own. */
-export type KeptKind = 'response' | 'response_item' | 'chat_completion' | 'file' | 'batch' | 'batch_line'
+export type KeptKind =
+  | 'response'
+  | 'response_item'
+  | 'chat_completion'
+  | 'file'
+  | 'batch'
+  | 'batch_line'
+  | 'webhook_result'
 
 /**
  * A document that is kept for an org until it is deleted or over: a response, a file's description, a batch. One that is the result of a

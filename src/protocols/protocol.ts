@@ -3,6 +3,7 @@ import type { ApiError } from '../errors.ts'
 import type { FinishReason, InferenceEvent } from '../inference/event.ts'
 import type { InferenceRequest, JsonObject, Protocol, Surface } from '../inference/request.ts'
 import type { ServiceTier } from '../inference/service-tier.ts'
+import type { ModelCapabilities } from '../inference/snapshot.ts'
 import type { Usage } from '../inference/usage.ts'
 import type { KeptDocument, KeptKind } from '../ledger/kept-document.ts'
 
@@ -21,6 +22,8 @@ export interface AnswerTotals {
   readonly notice?: string
   /** When the answer was complete, wall clock; for protocols that say so. */
   readonly completedMs?: number
+  /** Request received to settlement, milliseconds. */
+  readonly durationMs?: number
 }
 
 /**
@@ -69,6 +72,20 @@ export interface DecodeContext {
   readonly pathModel?: string
   /** What is kept for the caller's org: earlier responses and their items. Absent where nothing is kept. */
   readonly kept?: KeptReader
+  /** What a model can do, by its id or an alias; undefined when there is none. */
+  readonly capabilitiesOf?: (model: string) => ModelCapabilities | undefined
+}
+
+/** A request whose result is sent to a URL of the client's, who does not wait for it. */
+export interface Detached {
+  /** As the client wrote it; nothing is known of it yet. */
+  readonly url: string
+  /** The field that holds it. */
+  readonly param: string
+  /** What the client is told at once. */
+  queued(requestId: string): object
+  /** What is sent when there is no result. */
+  failed(requestId: string, error: { readonly code: string; readonly message: string }): object
 }
 
 /** Finds what was kept for one org. */
@@ -111,6 +128,8 @@ export interface ProtocolCodec {
   decode(body: Uint8Array, context: DecodeContext): InferenceRequest | Promise<InferenceRequest>
   /** The encoder of the request's answer; `createdS` is unix seconds, `upstreamId` who serves it, where anybody does. */
   encoder(request: InferenceRequest, publicModel: string, createdS: number, upstreamId?: string): AnswerEncoder
+  /** Whether a body asks for its result to be sent elsewhere; only of protocols that know that. Throws `ApiError`. */
+  detach?(body: Uint8Array): Detached | null
 }
 
 /** Choices of the whole answer: `n` for each prompt. Their indices are `prompt * n + choice`. Vectors and scores are one choice together. */

@@ -15,6 +15,8 @@ const OPENAI_PATHS: Readonly<Record<string, Protocol>> = {
   '/completions': 'openai-completions',
   '/responses': 'openai-responses',
   '/responses/compact': 'openai-responses',
+  '/embeddings': 'openai-embeddings',
+  '/rerank': 'rerank',
 }
 
 const ANTHROPIC_PATHS: Readonly<Record<string, Protocol>> = { '/messages': 'anthropic-messages' }
@@ -40,6 +42,8 @@ const BASES: readonly {
   { base: '/beta', surface: 'openai', paths: OPENAI_PATHS },
   { base: '/api/v1', surface: 'openrouter', paths: OPENAI_PATHS },
   ...ANTHROPIC_BASES.map(base => ({ base, surface: 'anthropic' as const, paths: ANTHROPIC_PATHS })),
+  // Cohere's clients.
+  { base: '/v2', surface: 'openai', paths: { '/rerank': 'rerank' } },
 ]
 
 const ROUTES: ReadonlyMap<string, GenerateRoute> = new Map(
@@ -48,14 +52,28 @@ const ROUTES: ReadonlyMap<string, GenerateRoute> = new Map(
   ),
 )
 
+/** DeepInfra's native path; the model's id, which may hold slashes, follows. */
+const NATIVE_BASE = '/v1/inference/'
+
 /** The route of a path without its query and trailing slashes; undefined when none answers inference requests there. */
 export function generateRouteOf(path: string): GenerateRoute | undefined {
-  return ROUTES.get(path)
+  const route = ROUTES.get(path)
+  if (route !== undefined || !path.startsWith(NATIVE_BASE)) return route
+  const pathModel = decoded(path.slice(NATIVE_BASE.length))
+  return pathModel === undefined ? undefined : { protocol: 'deepinfra-inference', surface: 'deepinfra', pathModel }
+}
+
+function decoded(text: string): string | undefined {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return undefined
+  }
 }
 
 /** Every path that answers inference requests by itself, for the API's description. */
 export function generateRoutes(): readonly (readonly [string, GenerateRoute])[] {
-  return [...ROUTES]
+  return [...ROUTES, [`${NATIVE_BASE}{model}`, { protocol: 'deepinfra-inference', surface: 'deepinfra' }]]
 }
 
 /** Where models are listed: under the bases that clients put before `/models`. */

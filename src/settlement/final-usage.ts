@@ -10,6 +10,8 @@ export interface Observed {
   readonly inputTokens?: number
   /** Lower bound of the input tokens, asked for only when the upstream says nothing at all. */
   readonly inputTokensLower: () => number
+  /** Search units of the request. */
+  readonly searchUnits?: number
 }
 
 /**
@@ -34,6 +36,7 @@ export function finalUsage(reported: Usage, observed: Observed): Usage {
     cacheWriteTokens: Math.min(reported.cacheWriteTokens, input.inputTokens),
     ...output,
     reasoningTokens: Math.min(reported.reasoningTokens, output.outputTokens),
+    ...(observed.searchUnits && { searchUnits: observed.searchUnits }),
   }
 }
 

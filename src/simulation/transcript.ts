@@ -180,6 +180,11 @@ export class Transcript {
     if (this.#status !== 200) this.violations.push(`status ${this.#status} without an error`)
     this.#onCompleting()
     this.#model(body.model)
+    // Vectors and scores are one choice together.
+    if (body.choices === undefined) {
+      this.finished.add(0)
+      return
+    }
     for (const { index, message, text } of body.choices) {
       this.finished.add(index)
       this.texts[index] = message?.content ?? text ?? ''
@@ -199,6 +204,6 @@ interface RawUsage {
 interface RawBody {
   readonly model: string
   readonly error?: { readonly code: string }
-  readonly choices: readonly { index: number; message?: { content: string | null }; text?: string }[]
+  readonly choices?: readonly { index: number; message?: { content: string | null }; text?: string }[]
   readonly usage: RawUsage
 }

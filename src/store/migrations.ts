@@ -1,5 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { moveUsageByMonth } from './move-usage-by-month.ts'
+import { createViews } from './usage-partitions.ts'
 
 /** One step of the schema. Steps are numbered from 1, run in order, forward only, each in a transaction. */
 export interface Migration {
@@ -197,5 +198,11 @@ export const MIGRATIONS: readonly Migration[] = [
       CREATE INDEX kept_documents_by_parent ON kept_documents (parent, state, seq) WHERE parent IS NOT NULL;
       CREATE INDEX kept_documents_by_state ON kept_documents (kind, state, seq);
     `,
+  },
+  {
+    // They stand in bits of `facts` that were 0 before.
+    name: 'search units of reranks',
+    sql: '',
+    run: createViews,
   },
 ]

@@ -52,6 +52,7 @@ const ENDINGS: readonly Ending[] = ['completed', 'cancelled', 'timed_out', 'abor
 const TIERS: readonly ServiceTier[] = ['standard', 'priority', 'flex', 'batch']
 
 const ATTEMPTS_MAX = 255
+const SEARCH_UNITS_MAX = 2 ** 22 - 1
 
 /** What is small about a settlement, in one integer: where its bits begin and how many there are. Numbers are what the database holds. */
 const FACTS = {
@@ -65,6 +66,7 @@ const FACTS = {
   ending: [15, 4],
   tier: [19, 3],
   attempts: [22, 8],
+  searchUnits: [30, 22],
 } as const satisfies Record<string, readonly [shift: number, bits: number]>
 
 /** Appends a settlement's cells to a batch. */
@@ -110,6 +112,7 @@ export const FACTS_COLUMNS: string = [
   `CASE ${bitsOf('ending')} ${ENDINGS.map((ending, i) => `WHEN ${i} THEN '${ending}'`).join(' ')} END AS ending`,
   `${bitsOf('tier')} AS tier`,
   `${bitsOf('attempts')} AS attempts`,
+  `${bitsOf('searchUnits')} AS search_units`,
 ].join(', ')
 
 function bitsOf(name: keyof typeof FACTS): string {
@@ -131,7 +134,7 @@ export function packFacts({
   serviceTier,
   attempts,
 }: Pick<Settlement, 'usage' | 'stream' | 'protocol' | 'ending' | 'serviceTier' | 'attempts'>): number {
-  return (
+  const low =
     (SOURCES.indexOf(usage.inputSource) << FACTS.inputSource[0]) |
     (SOURCES.indexOf(usage.cachedInputSource) << FACTS.cachedSource[0]) |
     (SOURCES.indexOf(usage.cacheWriteSource) << FACTS.writtenSource[0]) |
@@ -142,7 +145,8 @@ export function packFacts({
     (ENDINGS.indexOf(ending) << FACTS.ending[0]) |
     (TIERS.indexOf(serviceTier) << FACTS.tier[0]) |
     (Math.min(attempts, ATTEMPTS_MAX) << FACTS.attempts[0])
-  )
+  // JavaScript shifts 32 bits; all 52 are exact in a double.
+  return low + Math.min(usage.searchUnits ?? 0, SEARCH_UNITS_MAX) * 2 ** FACTS.searchUnits[0]
 }
 
 /** Money that a double holds exactly goes as a number, which is half as dear as text. */
@@ -186,6 +190,7 @@ export function settlementOf(row: Record<string, unknown>): Settlement {
       outputSource: source('output_source'),
       reasoningTokens: Number(row.reasoning),
       reasoningSource: source('reasoning_source'),
+      ...(Number(row.search_units) > 0 && { searchUnits: Number(row.search_units) }),
     },
     priceId: String(row.price),
     chargeNanodollars: BigInt(row.charge as bigint),

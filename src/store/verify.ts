@@ -24,6 +24,7 @@ export interface Verification {
  * where SQLite goes on with floats. Below these bounds the four terms of a charge sum to 8 * 10^18 at most.
  */
 const IS_OTHER = `(p.terms IS NOT NULL OR p.cache_write_picodollars IS NOT NULL OR p.reasoning_picodollars IS NOT NULL
+  OR p.search_unit_picodollars IS NOT NULL
   OR max(p.input_picodollars, p.cached_input_picodollars, p.output_picodollars) > 2000000000
   OR max(u.input, u.output) > 1000000000 OR p.request_picodollars > 2000000000000000000)`
 
@@ -214,7 +215,7 @@ function* partitionProblems(database: DatabaseSync): Iterable<string> {
 function* otherChargeProblems(database: DatabaseSync): Iterable<string> {
   const prices = new Map<string, Price | null>()
   const rows = `SELECT u.request_id, u.ending, u.charge, u.overrun, u.input, u.cached, u.written, u.output, u.reasoning, u.admitted_ms, u.tier,
-    n.name AS price FROM usage u JOIN names n ON n.n = u.price JOIN prices p ON p.id = n.name WHERE ${IS_OTHER}`
+    u.search_units, n.name AS price FROM usage u JOIN names n ON n.n = u.price JOIN prices p ON p.id = n.name WHERE ${IS_OTHER}`
   for (const row of rowsOf(database, rows)) {
     const id = String(row.price)
     if (!prices.has(id)) prices.set(id, priceById(database, id))
@@ -226,6 +227,7 @@ function* otherChargeProblems(database: DatabaseSync): Iterable<string> {
       cacheWriteTokens: count('written'),
       outputTokens: count('output'),
       reasoningTokens: count('reasoning'),
+      searchUnits: count('search_units'),
     }
     const worth = chargeOf(price, counts, count('admitted_ms'), tierOf(count('tier')))
     const [charge, overrun] = [row.charge as bigint, row.overrun as bigint]

@@ -16,6 +16,8 @@ export interface DialectSettings {
   readonly continuation?: Continuation
   /** Words for how hard to think, by the model's name there: what clients say and what that model knows. */
   readonly efforts?: ReadonlyMap<string, Readonly<Record<string, string>>>
+  /** Lengths of the vectors that its models make, by their name there, where that is known. */
+  readonly dimensions?: ReadonlyMap<string, number>
 }
 
 /** A wire that upstreams speak over HTTP: what is sent for an attempt, and how its answer is read. Without state of its own. */
@@ -23,11 +25,15 @@ export interface HttpDialect {
   /** Headers of every request, beside those of the content. */
   headers(apiKey: string | null): Record<string, string>
   /**
-   * Path below the base, and body.
+   * Path below the base, and body. `floats`: the upstream refused to write this model's vectors in base64.
    *
    * @throws ApiError when the wire cannot say what the request asks for; another upstream may speak one that can.
    */
-  exchange(attempt: Attempt, settings: DialectSettings): { readonly path: string; readonly body: JsonObject }
+  exchange(
+    attempt: Attempt,
+    settings: DialectSettings,
+    floats: boolean,
+  ): { readonly path: string; readonly body: JsonObject }
   /** What of a request the wire has no place for, though it can be served without. Absent: nothing. */
   drops?(request: InferenceRequest): readonly string[]
   decoder(attempt: Attempt): AnswerDecoder

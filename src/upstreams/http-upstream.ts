@@ -38,8 +38,9 @@ export interface HttpUpstreamOptions extends DialectSettings {
 const ERROR_BODY_BYTES_MAX = 64 * 1024
 
 /**
- * An upstream over HTTP: vLLM, SGLang, llama-server, a provider; its dialect knows the wire. It is always asked to
- * stream and for usage, so that what was produced is known at any moment, and an abandoned request can be charged.
+ * An upstream over HTTP: vLLM, SGLang, llama-server, a provider; its dialect knows the wire. Where it generates it is
+ * always asked to stream and for usage, so that what was produced is known at any moment, and an abandoned request can be charged.
+ * Embeddings and reranks come whole.
  */
 export class HttpUpstream implements Upstream {
   readonly id: string
@@ -57,6 +58,8 @@ export class HttpUpstream implements Upstream {
   /** A number and not a set of the attempts: see `LiveSet` for what a set would keep from the collector. */
   #running = 0
   #closed = false
+  /** Models that refused to write their vectors in base64. */
+  readonly #floatModels = new Set<string>()
 
   constructor(options: HttpUpstreamOptions) {
     const url = new URL(options.baseUrl)
@@ -89,14 +92,16 @@ export class HttpUpstream implements Upstream {
     }
     this.#headers = {
       'content-type': 'application/json',
-      accept: 'text/event-stream',
       ...this.#dialect.headers(options.apiKey),
     }
   }
 
   run(attempt: Attempt, sink: AttemptSink): AttemptHandle {
-    const running = new HttpAttempt(attempt, this.#dialect, sink, () => {
-      this.#running--
+    const running: HttpAttempt = new HttpAttempt(attempt, this.#dialect, sink, {
+      onEnd: () => {
+        this.#running--
+      },
+      again: (status, body) => this.#asksForFloats(attempt, status, body) && this.#dispatch(attempt, running) === null,
     })
     this.#running++
     const failLater = (failure: UpstreamFailure) => queueMicrotask(() => running.end({ kind: 'failed', failure }))
@@ -104,24 +109,38 @@ export class HttpUpstream implements Upstream {
       failLater({ reason: 'unavailable', message: `${this.id} is closed.`, retryable: true })
       return running
     }
+    const failure = this.#dispatch(attempt, running)
+    if (failure !== null) failLater(failure)
+    return running
+  }
+
+  /** Sends an attempt; or answers why it cannot be said here. */
+  #dispatch(attempt: Attempt, running: HttpAttempt): UpstreamFailure | null {
     let exchange: ReturnType<HttpDialect['exchange']>
     try {
-      exchange = this.#dialect.exchange(attempt, this.#options)
+      exchange = this.#dialect.exchange(attempt, this.#options, this.#floatModels.has(attempt.upstreamModel))
     } catch (error) {
       if (!(error instanceof ApiError)) throw error
-      failLater({ reason: 'bad_request', message: error.message, retryable: true })
-      return running
+      return { reason: 'bad_request', message: error.message, retryable: true }
     }
     this.#pool.dispatch(
       {
         method: 'POST',
         path: this.#basePath + exchange.path,
-        headers: this.#headers,
+        headers: { ...this.#headers, accept: generates(attempt) ? 'text/event-stream' : 'application/json' },
         body: JSON.stringify(exchange.body),
       },
       running,
     )
-    return running
+    return null
+  }
+
+  // Whether an embedding was refused for the form alone in which it was asked; then its model is asked for floats from now on.
+  #asksForFloats({ request, upstreamModel }: Attempt, status: number, body: string): boolean {
+    if (request.input.kind !== 'embed' || this.#floatModels.has(upstreamModel)) return false
+    if ((status !== 400 && status !== 422) || !/encoding_format|base64/i.test(body)) return false
+    this.#floatModels.add(upstreamModel)
+    return true
   }
 
   load(): UpstreamLoad {
@@ -138,11 +157,22 @@ export class HttpUpstream implements Upstream {
   }
 }
 
+function generates({ request }: Attempt): boolean {
+  return request.input.kind === 'chat' || request.input.kind === 'text'
+}
+
+interface AttemptHooks {
+  /** Called once, before the sink is told. */
+  readonly onEnd: () => void
+  /** Sends the attempt again where the refusal was for the form alone in which it was asked; answers whether it did. */
+  readonly again: (status: number, body: string) => boolean
+}
+
 /** One exchange with the upstream: undici's handler on one side, the attempt's reins on the other. */
 class HttpAttempt implements Dispatcher.DispatchHandler, AttemptHandle {
   readonly #attempt: Attempt
   readonly #sink: AttemptSink
-  readonly #onEnd: () => void
+  readonly #hooks: AttemptHooks
   readonly #dialect: HttpDialect
   #decoder: AnswerDecoder | null = null
   #controller: Dispatcher.DispatchController | null = null
@@ -153,11 +183,11 @@ class HttpAttempt implements Dispatcher.DispatchHandler, AttemptHandle {
   #cancelled = false
   #ended = false
 
-  constructor(attempt: Attempt, dialect: HttpDialect, sink: AttemptSink, onEnd: () => void) {
+  constructor(attempt: Attempt, dialect: HttpDialect, sink: AttemptSink, hooks: AttemptHooks) {
     this.#attempt = attempt
     this.#dialect = dialect
     this.#sink = sink
-    this.#onEnd = onEnd
+    this.#hooks = hooks
   }
 
   cancel(): void {
@@ -193,15 +223,18 @@ class HttpAttempt implements Dispatcher.DispatchHandler, AttemptHandle {
       return
     }
     const contentType = String(headers['content-type'] ?? '')
-    if (!contentType.startsWith('text/event-stream')) {
+    const streams = generates(this.#attempt)
+    if (!contentType.startsWith(streams ? 'text/event-stream' : 'application/json')) {
       this.#fail({
         reason: 'protocol',
-        message: `The upstream answered ${contentType || 'without a content type'} instead of a stream.`,
+        message: `The upstream answered ${contentType || 'without a content type'} instead of ${streams ? 'a stream' : 'JSON'}.`,
         status,
         retryable: true,
       })
       return
     }
+    // What comes whole comes at the end of the work: whoever leaves from now on owes it.
+    if (!streams) this.#emit({ type: 'started' })
     this.#decoder = this.#dialect.decoder(this.#attempt)
   }
 
@@ -220,7 +253,10 @@ class HttpAttempt implements Dispatcher.DispatchHandler, AttemptHandle {
     if (this.#ended) return
     if (this.#decoder === null) {
       const body = Buffer.concat(this.#errorBody).subarray(0, ERROR_BODY_BYTES_MAX).toString('utf8')
-      this.end({ kind: 'failed', failure: this.#dialect.failureOfStatus(this.#status, body, this.#retryAfter) })
+      this.#errorBody = []
+      this.#errorBytes = 0
+      if (!this.#hooks.again(this.#status, body))
+        this.end({ kind: 'failed', failure: this.#dialect.failureOfStatus(this.#status, body, this.#retryAfter) })
       return
     }
     const failure = this.#decoder.end(event => this.#emit(event))
@@ -236,7 +272,7 @@ class HttpAttempt implements Dispatcher.DispatchHandler, AttemptHandle {
   end(end: AttemptEnd): void {
     if (this.#ended) return
     this.#ended = true
-    this.#onEnd()
+    this.#hooks.onEnd()
     this.#sink.onEnd(end)
   }
 

@@ -277,3 +277,41 @@ test('each line of the table of endings has its anchor, its test and its fault',
     ENDING_LINES,
   )
 })
+
+test('vectors and scores are charged their input, in one piece or not at all', async () => {
+  const embeds: Asks = { protocol: 'openai-embeddings' }
+  const ranks: Asks = { protocol: 'rerank' }
+  /** A search unit. */
+  const UNIT = 7000
+  const cases: readonly Case[] = [
+    { asks: embeds, happens: [['began', 'vector', 'usage', 'finish', 'end']], ending: 'completed', charge: INPUT },
+    { asks: ranks, happens: [['began', 'score', 'usage', 'finish', 'end']], ending: 'completed', charge: INPUT + UNIT },
+    // The second target makes good what the first one broke, and is charged alone.
+    {
+      asks: ranks,
+      happens: [
+        ['began', 'score', 'fail'],
+        ['began', 'score', 'usage', 'finish', 'end'],
+      ],
+      ending: 'completed',
+      charge: INPUT + UNIT,
+    },
+    { asks: embeds, happens: [['began', 'vector', 'fail'], ['fail']], ending: 'failed', charge: 0 },
+    { asks: embeds, happens: [['client leaves', 'silence']], ending: 'cancelled', charge: 0 },
+    { asks: ranks, happens: [['client leaves', 'silence']], ending: 'cancelled', charge: 0 },
+    { asks: embeds, happens: [['began', 'client leaves']], ending: 'cancelled', charge: INPUT_UNCACHED },
+    { asks: ranks, happens: [['began', 'client leaves']], ending: 'cancelled', charge: INPUT_UNCACHED + UNIT },
+    { asks: embeds, happens: [['silence']], ending: 'timed_out', charge: 0 },
+    { asks: embeds, happens: [['began', 'drain']], ending: 'aborted', charge: INPUT_UNCACHED },
+    // Whole before the client left.
+    {
+      asks: embeds,
+      happens: [['began', 'vector', 'finish', 'client leaves', 'usage', 'end']],
+      ending: 'completed',
+      charge: INPUT,
+    },
+    { asks: embeds, happens: [['disk is full', 'began', 'vector', 'usage', 'finish', 'end']], ending: null, charge: 0 },
+    { asks: embeds, happens: [[]], creditNanodollars: 10_000n, ending: null, charge: 0 },
+  ]
+  for (const one of cases) await check(one)
+})

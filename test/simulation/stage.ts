@@ -11,6 +11,8 @@ import { Books } from '../../src/ledger/books.ts'
 import type { Settlement } from '../../src/ledger/journal.ts'
 import { OPENAI_CHAT } from '../../src/protocols/openai-chat/codec.ts'
 import { OPENAI_COMPLETIONS } from '../../src/protocols/openai-completions/codec.ts'
+import { OPENAI_EMBEDDINGS } from '../../src/protocols/openai-embeddings/codec.ts'
+import { RERANK } from '../../src/protocols/rerank/codec.ts'
 import { Rng } from '../../src/simulation/rng.ts'
 import { SimClock } from '../../src/simulation/sim-clock.ts'
 import { SimulatedClient } from '../../src/simulation/simulated-client.ts'
@@ -25,6 +27,8 @@ export type Happening =
   | 'began'
   | 'began uncounted'
   | 'token'
+  | 'vector'
+  | 'score'
   | 'finish'
   | 'usage'
   | 'end'
@@ -60,11 +64,25 @@ const ASK_MS = 20_000
 const MODEL: Model = {
   ...{ id: 'model', aliases: [], name: 'model', ownedBy: 'nobody', createdS: 0, license: 'none' },
   ...{ contextTokens: 4096, outputTokensMax: 1024, trancheTokens: TRANCHE_TOKENS },
-  capabilities: { chat: true, completion: true, tools: true, reasoning: false, jsonSchema: true, logprobs: false },
+  capabilities: {
+    chat: true,
+    completion: true,
+    tools: true,
+    reasoning: false,
+    jsonSchema: true,
+    logprobs: false,
+    embeddings: true,
+    rerank: true,
+  },
   prices: [
     {
       ...{ id: 'price', modelId: 'model', fromMs: 0, toMs: null, requestPicodollars: 0n },
-      ...{ inputPicodollars: 1_000_000n, cachedInputPicodollars: 500_000n, outputPicodollars: 2_000_000n },
+      ...{
+        inputPicodollars: 1_000_000n,
+        cachedInputPicodollars: 500_000n,
+        outputPicodollars: 2_000_000n,
+        searchUnitPicodollars: 7_000_000n,
+      },
     },
   ],
   targets: [
@@ -73,12 +91,20 @@ const MODEL: Model = {
   ],
 }
 
+/** What is asked where a test does not say more. */
+const WIRES = {
+  'openai-chat': { codec: OPENAI_CHAT, prompt: { messages: [{ role: 'user', content: 'Hello' }] }, streams: true },
+  'openai-completions': { codec: OPENAI_COMPLETIONS, prompt: { prompt: 'Hello' }, streams: true },
+  'openai-embeddings': { codec: OPENAI_EMBEDDINGS, prompt: { input: 'Hello' }, streams: false },
+  rerank: { codec: RERANK, prompt: { query: 'Hello', documents: ['Hello'] }, streams: false },
+} as const
+
 const SECRET_BODY = '0'.repeat(API_KEY_BODY_LENGTH)
 const SECRET = API_KEY_PREFIX + SECRET_BODY + apiKeyChecksum(SECRET_BODY)
 
 /** Fields of the body, and what else a request is made of. */
 export interface Asks {
-  readonly protocol?: 'openai-completions'
+  readonly protocol?: 'openai-completions' | 'openai-embeddings' | 'rerank'
   /** Its `Idempotency-Key`. */
   readonly key?: string
   /** The client has left before anything begins. */
@@ -165,9 +191,8 @@ export class Stage {
   /** Asks and lets the exchange come to its end. */
   async ask(asks: Asks = {}): Promise<Told> {
     const { protocol, key, gone, secret, ...fields } = asks
-    const completions = protocol === 'openai-completions'
-    const stream = fields.stream ?? true
-    const prompt = completions ? { prompt: 'Hello' } : { messages: [{ role: 'user', content: 'Hello' }] }
+    const { codec, prompt, streams } = WIRES[protocol ?? 'openai-chat']
+    const stream = streams ? (fields.stream ?? true) : false
     const transcript = new Transcript(stream === true, 1, () => undefined)
     const client = new SimulatedClient({
       ...{ clock: this.#clock, transcript, fault: gone === true ? 'leaves_before_dispatch' : null },
@@ -177,7 +202,7 @@ export class Stage {
     const body = Buffer.from(JSON.stringify({ model: 'model', stream, ...prompt, ...fields }))
     const headers = { authorization: `Bearer ${secret ?? SECRET}` }
     let over = false
-    const served = this.#process.pipeline.serve(completions ? OPENAI_COMPLETIONS : OPENAI_CHAT, {
+    const served = this.#process.pipeline.serve(codec, {
       headers: typeof key === 'string' ? { ...headers, 'idempotency-key': key } : headers,
       client,
       requestId: `req_${++this.#requests}`,
@@ -247,6 +272,8 @@ export class Stage {
       began: () => ({ type: 'started', inputTokens: INPUT_TOKENS }),
       'began uncounted': () => ({ type: 'started' }),
       token: () => ({ type: 'delta', choice: 0, content: `word${tokens++} `, tokens: 1 }),
+      vector: () => ({ type: 'embedding', index: 0, vector: Float32Array.from([1, 2]) }),
+      score: () => ({ type: 'score', index: 0, score: 0.5 }),
       finish: () => ({ type: 'finish', choice: 0, reason: 'stop' }),
       usage: () => ({
         type: 'usage',

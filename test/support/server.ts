@@ -140,6 +140,7 @@ interface Sections {
   readonly upstreams?: readonly object[]
   readonly webhooks?: readonly object[]
   readonly payments?: object
+  readonly egress?: object
   readonly log?: object
 }
 

@@ -220,7 +220,7 @@ test('errors name the code and the parameter', () => {
   check({ messages: [...MESSAGES, { role: 'robot', content: 'x' }] }, 'invalid_value', 'messages[1].role')
   check({ messages: [{ role: 'user' }] }, 'missing_required_parameter', 'messages[0].content')
   check({ messages: [{ role: 'user', content: 5 }] }, 'invalid_value', 'messages[0].content')
-  for (const type of ['image_url', 'input_audio', 'video_url', 'file']) {
+  for (const type of ['input_audio', 'video_url', 'file']) {
     const content = [{ type: 'text', text: 'a' }, { type }]
     check({ messages: [{ role: 'user', content }] }, 'unsupported_parameter', 'messages[0].content[1]')
   }

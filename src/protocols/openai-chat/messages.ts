@@ -2,6 +2,7 @@ import type { ChatMessage, JsonObject } from '../../inference/request.ts'
 import { isObject } from '../../wire/json-object.ts'
 import { isTextPart } from '../common-request.ts'
 import { invalid, missing, optionalArray, requiredString, unsupported } from '../fields.ts'
+import { checkImagePart } from './images.ts'
 
 const ROLES = new Set<unknown>(['developer', 'system', 'user', 'assistant', 'tool', 'function'])
 
@@ -51,7 +52,13 @@ function checkContent(message: JsonObject, i: number): void {
     if (part.type === 'text') throw invalid(`${partPath}.text`, 'a string', part.text)
     if (part.type === 'refusal' && message.role === 'assistant' && typeof part.refusal === 'string') continue
     if (typeof part.type !== 'string') throw missing(`${partPath}.type`)
-    throw unsupported(partPath, 'is not text; only text parts are supported.')
+    if (part.type !== 'image_url') {
+      throw unsupported(
+        partPath,
+        `is a part of the type ${JSON.stringify(part.type.slice(0, 64))}; text and image_url are supported.`,
+      )
+    }
+    checkImagePart(part, partPath)
   }
 }
 

@@ -113,7 +113,7 @@ test('what is not kept, not over, or too long is refused', async () => {
 })
 
 test('faults are named as the client wrote them', () => {
-  const image = { type: 'input_image', image_url: 'https://a.example/a.png' }
+  const image = { type: 'input_image', file_id: 'file_1' }
   const cases: [JsonObject, string, string][] = [
     [{ input: [] }, 'missing_required_parameter', 'input'],
     [{ input: 5 }, 'invalid_value', 'input'],
@@ -123,7 +123,7 @@ test('faults are named as the client wrote them', () => {
       'missing_required_parameter',
       'input[0].content[0].text',
     ],
-    [{ input: [{ role: 'user', content: [image] }] }, 'unsupported_parameter', 'input'],
+    [{ input: [{ role: 'user', content: [image] }] }, 'unsupported_parameter', 'input[0].content[0]'],
     [{ input: [{ type: 'function_call_output', output: 'x' }] }, 'missing_required_parameter', 'input[0].call_id'],
     [{ input: [{ type: 'compaction', encrypted_content: 'hr1.x' }] }, 'invalid_value', 'input[0].encrypted_content'],
     [{ max_output_tokens: 0 }, 'invalid_value', 'max_output_tokens'],

@@ -6,11 +6,13 @@ import { anthropicMessages } from './anthropic/messages-usage.ts'
 import { llamaTimings } from './llama-server/timings-usage.ts'
 import { ollamaNative } from './ollama/native-usage.ts'
 import { openAiChat } from './openai/chat-usage.ts'
+import { openAiInput } from './openai/input-usage.ts'
 import { openAiResponses } from './openai/responses-usage.ts'
 
 /** Every way of writing usage that is known, by the wire that it belongs to. */
 const WIRES = {
   'openai-chat': openAiChat,
+  'openai-input': openAiInput,
   'openai-responses': openAiResponses,
   'anthropic-messages': anthropicMessages,
   'llama-timings': llamaTimings,

@@ -4,6 +4,7 @@ import type { DialectSettings, HttpDialect } from '../../http-dialect.ts'
 import { continueLast } from './continuation.ts'
 import { translateEffort } from './effort.ts'
 import { failureOfStatus } from './failure.ts'
+import { JsonAnswerDecoder } from './json-answer-decoder.ts'
 import { OpenAiStreamDecoder } from './stream-decoder.ts'
 
 const PATHS = { chat: '/chat/completions', text: '/completions', embed: '/embeddings', rerank: '/rerank' } as const
@@ -11,19 +12,22 @@ const PATHS = { chat: '/chat/completions', text: '/completions', embed: '/embedd
 /** OpenAI's chat and completions wire: vLLM, SGLang, llama-server, most providers. */
 export const OPENAI_DIALECT: HttpDialect = {
   headers: (apiKey): Record<string, string> => (apiKey === null ? {} : { authorization: `Bearer ${apiKey}` }),
-  exchange: (attempt, settings) => ({
-    path: PATHS[attempt.request.input.kind],
-    body: upstreamBody(attempt, settings),
-  }),
+  exchange(attempt, settings, floats) {
+    const { kind } = attempt.request.input
+    const generates = kind === 'chat' || kind === 'text'
+    return { path: PATHS[kind], body: generates ? streamBody(attempt, settings) : plainBody(attempt, settings, floats) }
+  },
   decoder({ request, passthrough, publicModel }) {
-    const prompts = request.input.kind === 'text' ? request.input.prompts.length : 1
+    const { input } = request
+    if (input.kind === 'embed' || input.kind === 'rerank') return new JsonAnswerDecoder(input)
+    const prompts = input.kind === 'text' ? input.prompts.length : 1
     return new OpenAiStreamDecoder({ passthrough, publicModel, choices: request.n * prompts })
   },
   failureOfStatus,
 }
 
 // The client's own body, so that fields we do not know reach the upstream, with what admission and metering need.
-function upstreamBody(attempt: Attempt, { continuation, efforts }: DialectSettings): JsonObject {
+function streamBody(attempt: Attempt, { continuation, efforts }: DialectSettings): JsonObject {
   const { request } = attempt
   const body: JsonObject = {
     ...request.body,
@@ -44,5 +48,16 @@ function upstreamBody(attempt: Attempt, { continuation, efforts }: DialectSettin
   if (request.input.kind === 'chat' && request.input.continuesLast === true) continueLast(body, continuation)
   const known = efforts?.get(attempt.upstreamModel)
   if (known !== undefined) translateEffort(body, known)
+  return body
+}
+
+function plainBody({ request, upstreamModel }: Attempt, { dimensions }: DialectSettings, floats: boolean): JsonObject {
+  const { input } = request
+  const body: JsonObject = { ...request.body, model: upstreamModel }
+  if (input.kind !== 'embed') return body
+  body.encoding_format = floats ? 'float' : 'base64'
+  // Longer vectors than it can make would be refused; whoever answers the client appends the zeros.
+  const most = dimensions?.get(upstreamModel)
+  if (input.dimensions !== undefined && most !== undefined && input.dimensions >= most) delete body.dimensions
   return body
 }

@@ -1,0 +1,95 @@
+import type { OutsideClient } from '../egress/outside-client.ts'
+import { OutsideFailure } from '../egress/outside-failure.ts'
+import { ApiError } from '../errors.ts'
+import { type ImagePlace, remoteImages, withImageUrls } from '../inference/image-parts.ts'
+import type { InferenceRequest, JsonObject } from '../inference/request.ts'
+
+/** Images that are fetched for one request; more can come with the request itself. */
+const FETCHED_MAX = 20
+/** All of them together. */
+const FETCHED_BYTES_MAX = 32 * 1024 * 1024
+
+/** How an image begins, by its type: what a server says of it is often wrong. */
+const SIGNATURES: readonly (readonly [type: string, hasIt: (bytes: Buffer) => boolean])[] = [
+  ['image/png', bytes => bytes.subarray(0, 8).equals(Buffer.from('89504e470d0a1a0a', 'hex'))],
+  ['image/jpeg', bytes => bytes.subarray(0, 3).equals(Buffer.from('ffd8ff', 'hex'))],
+  ['image/gif', bytes => /^GIF8[79]a$/.test(bytes.toString('latin1', 0, 6))],
+  ['image/webp', bytes => /^RIFF....WEBP$/s.test(bytes.toString('latin1', 0, 12))],
+]
+
+/**
+ * A chat whose images from elsewhere were fetched, and stand in it as `data:` URLs, in what upstreams get as well. An address that is named
+ * twice is fetched once.
+ *
+ * @throws ApiError 400 that names the image that could not be had. Rejects with the signal's reason when that is aborted.
+ */
+export async function withImages(
+  request: InferenceRequest,
+  outside: Pick<OutsideClient, 'fetch'>,
+  signal: AbortSignal,
+): Promise<InferenceRequest> {
+  const { input, body } = request
+  if (input.kind !== 'chat') return request
+  const places = remoteImages(input.messages)
+  const byUrl = new Map(places.toReversed().map(place => [place.url, place]))
+  if (byUrl.size > FETCHED_MAX) {
+    throw new ApiError('invalid_value', `At most ${FETCHED_MAX} images are fetched for a request, not ${byUrl.size}.`, {
+      param: 'messages',
+    })
+  }
+  const urls = new Map(await allOf([...byUrl.values()], outside, signal))
+  return {
+    ...request,
+    input: { ...input, messages: withImageUrls(input.messages, urls) },
+    body: Array.isArray(body.messages)
+      ? { ...body, messages: withImageUrls(body.messages as readonly JsonObject[], urls) }
+      : body,
+  }
+}
+
+async function allOf(
+  places: readonly ImagePlace[],
+  outside: Pick<OutsideClient, 'fetch'>,
+  signal: AbortSignal,
+): Promise<readonly (readonly [url: string, dataUrl: string])[]> {
+  // The first that fails ends the others.
+  const failing = new AbortController()
+  const either = AbortSignal.any([signal, failing.signal])
+  let bytes = 0
+  try {
+    return await Promise.all(
+      places.map(async place => {
+        const image = await fetchOne(place, outside, either)
+        bytes += image.bytes.length
+        if (bytes > FETCHED_BYTES_MAX) {
+          throw new ApiError('invalid_value', `The images have more than ${FETCHED_BYTES_MAX} bytes together.`, {
+            param: 'messages',
+          })
+        }
+        return [place.url, `data:${image.type};base64,${image.bytes.toString('base64')}`] as const
+      }),
+    )
+  } finally {
+    failing.abort()
+  }
+}
+
+async function fetchOne({ url, path }: ImagePlace, outside: Pick<OutsideClient, 'fetch'>, signal: AbortSignal) {
+  try {
+    const { bytes } = await outside.fetch(url, { accept: 'image/*', accepts: mayBeImage, signal })
+    const type = SIGNATURES.find(([, hasIt]) => hasIt(bytes))?.[0]
+    if (type !== undefined) return { type, bytes }
+  } catch (error) {
+    if (!(error instanceof OutsideFailure)) throw error
+    throw unfetched(path, error.message)
+  }
+  throw unfetched(path, 'it is no PNG, JPEG, GIF or WebP image.')
+}
+
+function unfetched(path: string, why: string): ApiError {
+  return new ApiError('invalid_value', `The image at '${path}' cannot be used: ${why}`, { param: path })
+}
+
+function mayBeImage(mediaType: string): boolean {
+  return mediaType.startsWith('image/') || mediaType === 'application/octet-stream' || mediaType === ''
+}
