@@ -1,5 +1,5 @@
 /**
- * `npm run fixture -- <llama|deepseek4|fim|embedding|reranker> [folder]` writes a model of random weights as GGUF: it talks nonsense, and runs the real
+ * `npm run fixture -- <llama|deepseek4|fim|embedding|reranker|projector> [folder]` writes a model of random weights as GGUF: it talks nonsense, and runs the real
  * engine, cache and charges of its architecture without a download.
  */
 import { mkdirSync } from 'node:fs'

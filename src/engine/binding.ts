@@ -43,6 +43,8 @@ export interface NativeOptions {
   load_state_path?: string
   load_state_size?: number
   save_prompt_state_path?: string
+  /** Images as data: URLs, one for each mark in the prompt. */
+  media_paths?: readonly string[]
 }
 
 /** A tool call as the binding's parser reports it. */
@@ -96,7 +98,8 @@ export interface Binding {
   readonly systemInfo: string
   readonly devices: readonly string[]
   format(messages: readonly object[], params: object): FormattedChat
-  tokenize(text: string): Promise<Int32Array>
+  /** With images, one for each mark in the text; their tokens have no id. Rejects when an image cannot be read. */
+  tokenize(text: string, images?: readonly string[]): Promise<Int32Array>
   detokenize(tokens: readonly number[]): Promise<string>
   /** Throws when an option is wrong. The callback runs once per completed piece of text and once with the result. */
   queue(options: NativeOptions, callback: (error: unknown, data: NativeToken | NativeResult) => void): number
@@ -106,6 +109,8 @@ export interface Binding {
   rerank(query: string, document: string, callback: (error: unknown, score: number) => void): number
   /** Stops a request at once. Its callback is not called again, not even with a result. */
   cancel(requestId: number): void
+  /** Forgets what the slots still hold of earlier requests; false while any of them works. */
+  forget(): boolean
   /** Tokens generated so far by a request that is in a slot. */
   tokensGenerated(requestId: number): number | undefined
 }
@@ -129,7 +134,13 @@ interface NativeContext {
     callback: (error: unknown, data: { results: readonly { score: number }[] }) => void,
   ): { requestId: number }
   cancelRequest(requestId: number): void
-  getParallelStatus(): { requests: readonly { request_id: number; tokens_generated: number }[] }
+  initMultimodal(options: { path: string; use_gpu: boolean }): boolean
+  clearCache(data: boolean): void
+  getParallelStatus(): {
+    active_slots: number
+    queued_requests: number
+    requests: readonly { request_id: number; tokens_generated: number }[]
+  }
 }
 
 /** llama.cpp's number for a vector of length 1 (common.h, `common_embd_normalize`). */
@@ -143,6 +154,7 @@ export async function loadBinding(
     modelPath: string
     purpose: ModelPurpose
     pooling?: 'mean'
+    projectorPath?: string
     slotTokens: number
     slots: number
     threads: number
@@ -176,6 +188,13 @@ export async function loadBinding(
     // The cache of the non-parallel path, which is never used here.
     state_cache_budget_mb: 0,
   })
+  if (options.projectorPath !== undefined) {
+    const taken = (context.ctx as NativeContext).initMultimodal({
+      path: options.projectorPath,
+      use_gpu: options.gpuLayers > 0,
+    })
+    if (!taken) throw new Error('The projector beside the model could not be loaded.')
+  }
   await context.parallel.enable({ n_parallel: options.slots, n_batch: options.batchTokens })
   const native = context.ctx as unknown as NativeContext
   const info = context.getModelInfo()
@@ -189,7 +208,8 @@ export async function loadBinding(
       const formatted = native.getFormattedChat(messages, options.chatTemplate, { jinja, ...params })
       return typeof formatted === 'string' ? { prompt: formatted, chat_format: 0 } : formatted
     },
-    tokenize: async text => (await context.tokenize(text)).tokens,
+    tokenize: async (text, images) =>
+      (await context.tokenize(text, images === undefined ? undefined : { media_paths: images })).tokens,
     detokenize: tokens => context.detokenize([...tokens]),
     queue: (queued, callback) => native.queueCompletion(queued, callback).requestId,
     embed: (text, callback) =>
@@ -200,6 +220,12 @@ export async function loadBinding(
       native.queueRerank(query, [document], {}, (error, data) => callback(error, data?.results[0]?.score ?? Number.NaN))
         .requestId,
     cancel: requestId => native.cancelRequest(requestId),
+    forget() {
+      const { active_slots: active, queued_requests: queued } = native.getParallelStatus()
+      if (active + queued > 0) return false
+      native.clearCache(false)
+      return true
+    },
     tokensGenerated(requestId) {
       for (const request of native.getParallelStatus().requests) {
         if (request.request_id === requestId) return request.tokens_generated

@@ -64,6 +64,7 @@ async function load(options: ChildOptions): Promise<void> {
     chatTemplate: (beginning.chatTemplate ?? file.chatTemplate) !== undefined,
     toolTemplate: supportsTools(binding),
     bos: beginning.bosToken === undefined ? '' : await binding.detokenize([beginning.bosToken]),
+    vision: options.projectorPath !== undefined,
     fim: options.purpose === 'generate' ? await findFimMarks(binding, file.fimTokens) : undefined,
   }
   if (options.purpose === 'generate') {
@@ -136,6 +137,7 @@ function describe(
     slotTokens: options.slotTokens,
     purpose: options.purpose,
     chatTemplate: model.chatTemplate,
+    vision: model.vision,
     fillsInTheMiddle: model.fim !== undefined,
     toolTemplate: model.toolTemplate,
     wholePrefixOnly: whole,

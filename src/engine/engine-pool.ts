@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs'
+import { existsSync, statSync } from 'node:fs'
 import type { Sampling } from '../inference/request.ts'
 import type { Clock } from '../std/clock.ts'
 import { type CacheFolder, resetCacheFolder, wipeCacheFolder } from './cache-folder.ts'
@@ -154,6 +154,7 @@ export class EnginePool {
     const { options } = member
     const slots = options.slots ?? SLOTS_DEFAULT
     const generates = purpose === 'generate'
+    const projector = generates ? projectorBeside(options.path) : undefined
     const slotTokens = roundUp(slotTokensOf(options, shape.contextTokens, generates), 256)
     const gpuLayers =
       options.gpuLayers ?? (process.platform === 'darwin' || this.#options.variant !== 'default' ? 999 : 0)
@@ -170,6 +171,7 @@ export class EnginePool {
       name: options.name,
       modelPath: options.path,
       purpose,
+      projectorPath: projector,
       pooling: pooling === undefined || pooling === 'none' ? 'mean' : undefined,
       slots,
       slotTokens,
@@ -186,7 +188,7 @@ export class EnginePool {
       cacheTokensMin: this.#options.cacheTokensMin,
     }
     member.plan = planMemory(shape, {
-      weightsBytes: weightsBytesOf(options.path),
+      weightsBytes: weightsBytesOf(options.path) + (projector === undefined ? 0 : statSync(projector).size),
       slots,
       slotTokens,
       batchTokens: childOptions.batchTokens,
@@ -244,6 +246,12 @@ export class EnginePool {
       'Use fewer slots, a shorter context, a smaller model, or a higher memory bound.'
     )
   }
+}
+
+/** The projector of images of a model lies beside it, under its name with `.mmproj` before the ending. */
+function projectorBeside(path: string): string | undefined {
+  const beside = path.replace(/\.gguf$/, '.mmproj.gguf')
+  return beside !== path && existsSync(beside) ? beside : undefined
 }
 
 /** An encoder has learned a vector for each position it was trained for, and none for those beyond. */

@@ -64,7 +64,7 @@ export interface LlamaModel {
   getSystemInfo(): string
   getUsedDevices(): string[]
   getFormattedChat(messages: readonly object[], template?: string, params?: object): Promise<Record<string, unknown>>
-  tokenize(text: string): Promise<{ tokens: Int32Array }>
+  tokenize(text: string, options?: { media_paths: readonly string[] }): Promise<{ tokens: Int32Array }>
   detokenize(tokens: number[]): Promise<string>
   release(): Promise<void>
 }

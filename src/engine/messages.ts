@@ -11,6 +11,8 @@ export interface ChildOptions {
   readonly purpose: ModelPurpose
   /** How an embedding model's vectors are pooled where its file does not say. */
   readonly pooling?: 'mean'
+  /** Projector that makes tokens of images; undefined: the model reads text only. */
+  readonly projectorPath?: string
   /** Context tokens of each slot. */
   readonly slotTokens: number
   /** Sequences that are generated at the same time. */
@@ -44,6 +46,7 @@ export interface LoadedModel {
   readonly purpose: ModelPurpose
   readonly chatTemplate: boolean
   readonly toolTemplate: boolean
+  readonly vision: boolean
   /** Whether it fills in between a prompt and a suffix. */
   readonly fillsInTheMiddle: boolean
   /** True when a saved prompt state can only be continued at its end, never cut back. */

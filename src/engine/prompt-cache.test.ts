@@ -146,6 +146,33 @@ test('an abandoned save leaves nothing behind', () => {
   assert.equal(cache.status().entries, 0)
 })
 
+test('a state kept for a while takes room like the others, is never found, and goes when it is discarded', () => {
+  const { cache, dir, save } = fixture({ bytesMax: 250 })
+  const prompt = Array.from({ length: 51 }, () => 1)
+  assert.ok(save('a', prompt))
+  const other = Int32Array.from({ length: 51 }, () => 2)
+  // 100 bytes for 50 tokens, as the file before taught.
+  const scratch = cache.scratch('a', other)
+  assert.ok(scratch !== undefined)
+  writeFileSync(scratch.path, Buffer.alloc(100))
+  assert.equal(cache.peek('a', other), 0)
+  const third = Array.from({ length: 51 }, () => 3)
+  assert.ok(save('a', third), 'the first makes room for the third')
+  assert.equal(cache.peek('a', Int32Array.from(prompt)), 0)
+  cache.discard(scratch)
+  assert.equal(readdirSync(dir).length, 1)
+  assert.ok(save('a', prompt))
+  assert.equal(cache.status().entries, 2)
+  assert.equal(
+    cache.scratch(
+      'a',
+      Int32Array.from({ length: 200 }, () => 4),
+    ),
+    undefined,
+    'too long for all of it',
+  )
+})
+
 test('agrees with a search through all entries', () => {
   const token = fc.integer({ min: 0, max: 1 })
   const prompt = fc.array(token, { minLength: 18, maxLength: 70 })

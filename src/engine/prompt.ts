@@ -14,6 +14,8 @@ export interface PreparedPrompt {
   readonly tokens: Int32Array
   /** Tokens at its beginning that the client did not write: the mark that every prompt begins with. */
   readonly added: number
+  /** Images, one for each mark in the text. */
+  readonly images: readonly string[]
   /** What `echo` sends before the answer. */
   readonly echo?: string
 }
@@ -44,6 +46,8 @@ export interface PromptModel {
   readonly toolTemplate: boolean
   /** The text of the token that every prompt must begin with; '' when the model wants none. */
   readonly bos: string
+  /** Whether it reads images. */
+  readonly vision: boolean
   /** The marks of a fill-in-the-middle prompt; undefined when the model has none. */
   readonly fim: FimMarks | undefined
 }
@@ -73,7 +77,7 @@ async function prepareText(
         )
       }
       const added = text.length > written.length ? 1 : 0
-      prompts.push({ text, tokens: await binding.tokenize(text), added, echo: prompt })
+      prompts.push({ text, tokens: await binding.tokenize(text), added, images: [], echo: prompt })
     } else if (fill !== undefined) {
       throw new RequestFault('bad_request', 'suffix needs a prompt of text; token ids have no place around them.')
     } else {
@@ -109,7 +113,7 @@ async function fromTokenIds(binding: Binding, ids: readonly number[]): Promise<P
       "These token ids are not what the model's tokenizer makes of their text, and the embedded engine runs text; send the prompt as text.",
     )
   }
-  return { text, tokens: Int32Array.from(ids), added: 0, echo: text }
+  return { text, tokens: Int32Array.from(ids), added: 0, images: [], echo: text }
 }
 
 async function prepareChat(
@@ -128,7 +132,8 @@ async function prepareChat(
   }
   const forced = calls && input.toolChoice !== 'auto'
   const parallel = input.parallelToolCalls ?? true
-  let messages = input.messages.map(nativeMessage)
+  const images: string[] = []
+  let messages = input.messages.map(message => nativeMessage(message, model, images))
   let begun: BegunAnswer | undefined
   if (input.continuesLast === true) {
     if (calls || schema !== undefined) {
@@ -153,14 +158,14 @@ async function prepareChat(
     } else {
       messages = generic.introduce(messages)
     }
-    if (!calls) return finish(binding, format(binding, messages, params), undefined, begun)
+    if (!calls) return finish(binding, format(binding, messages, params), images, undefined, begun)
     const responseFormat = { type: 'json_schema', json_schema: { schema: generic.schema } }
     // A schema that makes no grammar must fail here: in the queue it would end the process.
     format(binding, messages, { response_format: responseFormat })
     // An answer that must be calls has no place for thinking.
     const formatted = format(binding, messages, { ...params, enable_thinking: false })
     return {
-      prompts: [await toPrompt(binding, formatted.prompt)],
+      prompts: [await toPrompt(binding, formatted.prompt, images)],
       shape: { kind: 'generic-tools', tools: generic },
       options: { response_format: responseFormat },
       guided: true,
@@ -178,20 +183,21 @@ async function prepareChat(
   // With tools, or a schema after thinking, the grammar depends on the template: the binding applies both together.
   if (calls || (schema !== undefined && formatted.thinking_start_tag !== undefined)) {
     return {
-      prompts: [await toPrompt(binding, formatted.prompt)],
+      prompts: [await toPrompt(binding, formatted.prompt, images)],
       shape: { kind: 'parsed' },
       options: { ...params, messages, jinja: true },
       guided: true,
       stops: formatted.additional_stops ?? [],
     }
   }
-  return finish(binding, formatted, schema, begun)
+  return finish(binding, formatted, images, schema, begun)
 }
 
 /** A chat whose answer is text, perhaps after thinking, perhaps bound to a schema. */
 async function finish(
   binding: Binding,
   fresh: FormattedChat,
+  images: readonly string[],
   schema: JsonObject | undefined,
   begun: BegunAnswer | undefined,
 ): Promise<Prepared> {
@@ -202,7 +208,7 @@ async function finish(
       ? { kind: 'reasoning', startTag, endTag, open: endsInside(formatted.prompt, startTag, endTag) }
       : { kind: 'text' }
   return {
-    prompts: [await toPrompt(binding, formatted.prompt)],
+    prompts: [await toPrompt(binding, formatted.prompt, images)],
     shape,
     options: schema === undefined ? {} : { response_format: { type: 'json_schema', json_schema: { schema } } },
     guided: schema !== undefined,
@@ -210,8 +216,15 @@ async function finish(
   }
 }
 
-async function toPrompt(binding: Binding, text: string): Promise<PreparedPrompt> {
-  return { text, tokens: await binding.tokenize(text), added: 0 }
+async function toPrompt(binding: Binding, text: string, images: readonly string[]): Promise<PreparedPrompt> {
+  if (images.length === 0) return { text, tokens: await binding.tokenize(text), added: 0, images }
+  const tokens = await binding.tokenize(text, images).catch(() => {
+    throw new RequestFault(
+      'bad_request',
+      'An image could not be read; send PNG, JPEG, BMP or GIF as base64 in a data: URL.',
+    )
+  })
+  return { text, tokens, added: 0, images }
 }
 
 function format(binding: Binding, messages: readonly object[], params: NativeOptions): FormattedChat {
@@ -252,24 +265,39 @@ function chosenTools(
   return named
 }
 
-/** Templates know neither `developer` nor typed parts; the rest of a message goes on as it is. */
-function nativeMessage(message: ChatMessage): JsonObject {
+/** Where an image stands in a prompt (mtmd.h, `mtmd_default_marker`). */
+const IMAGE_MARK = '<__media__>'
+
+/** Templates know neither `developer` nor typed parts; the rest of a message goes on as it is. Its images are put to the list. */
+function nativeMessage(message: ChatMessage, model: PromptModel, images: string[]): JsonObject {
   const role = message.role === 'developer' ? 'system' : message.role === 'function' ? 'tool' : message.role
   const content = message.content
   if (content === undefined || content === null) {
     // A template may choke on a missing content, and takes null beside tool calls.
     return { ...message, role, content: Array.isArray(message.tool_calls) ? null : '' }
   }
-  if (typeof content === 'string') return { ...message, role }
+  // What a client writes is no mark.
+  const plain = (text: string): string => (model.vision ? text.replaceAll(IMAGE_MARK, '<media>') : text)
+  if (typeof content === 'string') return { ...message, role, content: plain(content) }
   const texts = content.map(part => {
-    if (part.type === 'text' && typeof part.text === 'string') return part.text
-    if (part.type === 'refusal' && typeof part.refusal === 'string') return part.refusal
+    if (part.type === 'text' && typeof part.text === 'string') return plain(part.text)
+    if (part.type === 'refusal' && typeof part.refusal === 'string') return plain(part.refusal)
+    if (part.type === 'image_url' && model.vision) {
+      images.push(imageUrl(part.image_url))
+      return IMAGE_MARK
+    }
     throw new RequestFault(
       'bad_request',
       `The model reads text only; a message has a part of type "${String(part.type)}".`,
     )
   })
   return { ...message, role, content: texts.join('\n') }
+}
+
+function imageUrl(image: unknown): string {
+  const url = typeof image === 'string' ? image : (image as { url?: unknown } | null | undefined)?.url
+  if (typeof url === 'string' && /^data:image\/[\w.+-]+;base64,/.test(url)) return url
+  throw new RequestFault('bad_request', 'An image has to be a data: URL of an image in base64.')
 }
 
 /** Effort and template arguments: `none` switches thinking off wherever a template can. */

@@ -29,6 +29,9 @@ export interface SchedulerOptions extends Reporter {
   readonly newCallId: () => string
 }
 
+/** How soon to look again whether the slots are idle; a step takes some tens of milliseconds. */
+const FORGET_RETRY_MS = 5
+
 /**
  * Runs attempts on the binding's slots: first come, first served, one choice per slot. The queue is here and not in
  * the binding, so that a choice knows what the cache holds at the moment it starts, and `started` is exact.
@@ -39,6 +42,8 @@ export class Scheduler implements Runner {
   readonly #queue: Sequence[] = []
   readonly #running = new Set<Sequence>()
   readonly #logprobs: LogprobReader
+  /** Whose prompts the slots may still hold. */
+  readonly #salts = new Set<string>()
   #arrival: Promise<void> = Promise.resolve()
 
   constructor(options: SchedulerOptions) {
@@ -131,16 +136,36 @@ export class Scheduler implements Runner {
         index++
         continue
       }
+      if (!this.#keepsApart(sequence)) return
       this.#queue.splice(index, 1)
+      if (this.#options.model.vision) this.#salts.add(sequence.job.message.cacheSalt)
       this.#start(sequence)
     }
+  }
+
+  /**
+   * With images the binding goes on from whatever a slot still holds, which may be another org's. So such a prompt waits until the slots
+   * are empty and forgotten, unless all that ran since was its own org's.
+   */
+  #keepsApart({ prompt, job }: Sequence): boolean {
+    if (prompt.images.length === 0) return true
+    const { cacheSalt } = job.message
+    if ([...this.#salts].every(salt => salt === cacheSalt)) return true
+    if (this.#running.size > 0) return false
+    if (!this.#options.binding.forget()) {
+      // What was cancelled is still in its last step.
+      setTimeout(() => this.#pump(), FORGET_RETRY_MS)
+      return false
+    }
+    this.#salts.clear()
+    return true
   }
 
   /** Whether a running prefill will soon save much more of this prompt than is stored: then waiting is cheaper. */
   #waitsForPrefix(sequence: Sequence): boolean {
     const { cache, cacheTokensMin, loadsAlone } = this.#options
     // Where a state cannot be loaded beside its maker, waiting for it would be waiting for the whole answer.
-    if (cache === undefined || loadsAlone || sequence.withoutCache) return false
+    if (cache === undefined || loadsAlone || sequence.withoutCache || sequence.prompt.images.length > 0) return false
     let stored: number | undefined
     for (const other of this.#running) {
       if (other.save === undefined || other.save.salt !== sequence.job.message.cacheSalt) continue
@@ -203,7 +228,9 @@ export class Scheduler implements Runner {
   #generate(sequence: Sequence): void {
     const { job, prompt } = sequence
     const { message } = job
-    const { binding, cache } = this.#options
+    const { binding } = this.#options
+    // Images have no tokens by which a stored state could be found.
+    const cache = prompt.images.length > 0 ? undefined : this.#options.cache
     const prepared = job.prepared as Prepared
     if (message.outputTokensMax <= 0) {
       this.#finish(sequence, 'length')
@@ -222,6 +249,7 @@ export class Scheduler implements Runner {
       sequence.requestId = binding.queue(
         {
           prompt: prompt.text,
+          ...(prompt.images.length === 0 ? {} : { media_paths: prompt.images }),
           ...prepared.options,
           ...nativeSampling(message.sampling, sequence.choice, prepared.guided),
           n_predict: message.outputTokensMax,

@@ -6,6 +6,7 @@ import { pipeline } from 'node:stream/promises'
 import { embeddingFixture, rerankerFixture } from './fixtures-bert.ts'
 import { deepseek4Fixture } from './fixtures-deepseek4.ts'
 import { fimFixture, llamaFixture } from './fixtures-llama.ts'
+import { projectorFixture } from './fixtures-projector.ts'
 import { type GgufContent, writeGguf } from './gguf-writer.ts'
 
 /** Random-weight models that tests run instead of downloaded ones: small, and the same bytes on every machine. */
@@ -15,6 +16,7 @@ const RECIPES = {
   fim: fimFixture,
   embedding: embeddingFixture,
   reranker: rerankerFixture,
+  projector: projectorFixture,
 } as const satisfies Record<string, () => GgufContent>
 
 /** Names of the fixtures: the architecture that each is an instance of, or what it is for. */

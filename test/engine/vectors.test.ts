@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { GenerationInput } from '../../src/inference/request.ts'
 import { buildWordPieces } from '../../src/testing/fixtures-word-pieces.ts'
+import { ReferenceBert } from './reference-bert.ts'
 import { chat, embed, engineWith, rank, request, run, text, words } from './support.ts'
 
 const embedder = await engineWith('embedding', { slots: 8, contextTokens: 256 })
@@ -45,6 +46,28 @@ test('a vector for each input, then one finish, then the usage', async () => {
   assert.ok(alike(river, mill) > alike(river, morning) + 0.1, 'texts that share words are closer')
 })
 
+const { idOf } = buildWordPieces()
+const idsOf = (words: string): number[] => words.split(' ').map(word => idOf(`▁${word}`))
+
+test('vectors and scores are those that the model computes, by a second computation', async () => {
+  const [cls, sep] = [idOf('[CLS]'), idOf('[SEP]')]
+  const texts = ['the river wheel', 'quiet', words(120)]
+  const { vectors } = await run(embedder, { input: embed(...texts) })
+  const bert = new ReferenceBert('embedding')
+  texts.forEach((one, index) => {
+    const expected = Float32Array.from(bert.vector([cls, ...idsOf(one), sep]))
+    // llama.cpp multiplies in 16 bits.
+    assert.ok(alike(vectors[index], expected) > 0.9999, one.slice(0, 20))
+  })
+  const documents = ['wheel stone mill', 'quiet morning', words(120)]
+  const { scores } = await run(reranker, { input: rank('the river', ...documents) })
+  const ranker = new ReferenceBert('reranker')
+  documents.forEach((document, index) => {
+    const expected = ranker.score([cls, cls, ...idsOf('the river'), sep, ...idsOf(document), sep])
+    assert.ok(Math.abs((scores[index] as number) - expected) < 0.03, `${scores[index]} and ${expected}`)
+  })
+})
+
 test('a vector is the same alone and among others, short and as long as the context', async () => {
   // 254 words and two marks fill a step, so that the long one shares none; the short ones share theirs.
   const inputs = [words(254), ...Array.from({ length: 40 }, (_, index) => words(3 + index, index)), words(250, 1)]
@@ -79,9 +102,8 @@ test('fewer dimensions are the first ones at length 1; more are left to whom ask
 })
 
 test('token ids are read as the text that they are, with or without the marks around', async () => {
-  const { idOf } = buildWordPieces()
   const expected = await vector('the river wheel')
-  const ids = ['▁the', '▁river', '▁wheel'].map(idOf)
+  const ids = idsOf('the river wheel')
   assert.ok(Math.abs(alike(await vector(ids), expected) - 1) < 1e-5)
   assert.ok(Math.abs(alike(await vector([idOf('[CLS]'), ...ids, idOf('[SEP]')]), expected) - 1) < 1e-5)
   assert.match(await refusal(embedder, embed([999_999])), /^bad_request: One of these token ids is not in/)
