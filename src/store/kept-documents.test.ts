@@ -67,6 +67,19 @@ test('a document is replaced where it is there, and in one of the states that ar
     assert.equal((await kept.find('batch', 'org_a', 'batch_1', NOW_MS))?.json, '2')
   }))
 
+test('of a selection so many are deleted as was said, the oldest first, and nothing else', () =>
+  withStore(async store => {
+    const { kept } = store
+    for (const id of ['1', '2', '3']) await kept.put(document({ kind: 'batch_line', id, parentId: 'batch_1' }))
+    await kept.put(document({ kind: 'batch_line', id: '4', parentId: 'batch_2' }))
+    const lines = { kind: 'batch_line', orgId: 'org_a', parentId: 'batch_1' } as const
+    assert.equal(await kept.clear(lines, 2, NOW_MS), 2)
+    assert.deepEqual(await ids(store, { kind: 'batch_line' }, { order: 'asc', limit: 9 }, NOW_MS), ['3', '4'])
+    assert.equal(await kept.clear(lines, 2, NOW_MS), 1)
+    assert.equal(await kept.clear(lines, 2, NOW_MS), 0)
+    assert.deepEqual(await ids(store, { kind: 'batch_line' }, { order: 'asc', limit: 9 }, NOW_MS), ['4'])
+  }))
+
 test('a document becomes durable with its settlement, and a second settlement changes neither', () =>
   withStore(async store => {
     const { kept } = store

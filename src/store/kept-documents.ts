@@ -18,6 +18,7 @@ export function keptDocumentsOver(write: Call, read: Call): KeptDocuments {
     list: (selection, page, nowMs) => read('keptList', selection, page, nowMs),
     countByState: (selection, nowMs) => read('keptCount', selection, nowMs),
     remove: (kind, orgId, id) => write('keptRemove', kind, orgId, id),
+    clear: (selection, limit, nowMs) => write('keptClear', selection, limit, nowMs),
     sweep: nowMs => write('keptSweep', nowMs),
   }
 }
@@ -106,6 +107,15 @@ export function keptWrites(database: DatabaseSync) {
         database.prepare('DELETE FROM kept_documents WHERE kind = ? AND org = ? AND id = ?').run(kind, orgId, id)
           .changes > 0
       )
+    },
+    keptClear: (selection: KeptSelection, limit: number, nowMs: number): number => {
+      const { where, values } = conditionOf(selection, nowMs)
+      const { changes } = database
+        .prepare(
+          `DELETE FROM kept_documents WHERE seq IN (SELECT seq FROM kept_documents WHERE ${where} ORDER BY seq LIMIT ?)`,
+        )
+        .run(...values, limit)
+      return Number(changes)
     },
     keptSweep: (nowMs: number): readonly Pick<KeptDocument, 'kind' | 'orgId' | 'id'>[] =>
       database
