@@ -45,7 +45,9 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   router: [...LEAVES, 'config', 'telemetry'],
   upstreams: [...LEAVES, 'config', 'telemetry'],
   settlement: [...LEAVES, 'config', 'telemetry'],
-  api: [...LEAVES, 'admission', 'protocols', 'config'],
+  api: [...LEAVES, 'admission', 'protocols', 'config', 'files', 'batches'],
+  files: LEAVES,
+  batches: [...LEAVES, 'files'],
   gateway: [...LEAVES, ...STAGES, 'config', 'telemetry'],
   engine: [...LEAVES, 'config', 'telemetry'],
   models: [...LEAVES, 'config'],
@@ -59,7 +61,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   cli: [...LEAVES, 'config', 'control', 'models', 'prove', 'statements', 'compose.ts'],
   'compose.ts': [
     ...[...LEAVES, ...STAGES, 'config', 'telemetry', 'gateway', 'api', 'engine', 'models', 'store', 'control', 'cli'],
-    ...['payments', 'webhooks'],
+    ...['payments', 'webhooks', 'files', 'batches'],
   ],
   'main.ts': ['cli'],
 }

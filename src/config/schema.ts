@@ -2,6 +2,7 @@ import { isIP } from 'node:net'
 import { z } from 'zod'
 import { parseDollars, parsePicodollars, parsePricePerMillion } from '../ledger/money.ts'
 import { parseRatio } from '../pricing/ratio.ts'
+import { batches, files } from './files-schema.ts'
 import { payments } from './payments-schema.ts'
 import { priceSetting } from './price-setting.ts'
 import { webhooks } from './webhooks-schema.ts'
@@ -584,6 +585,10 @@ export const configSchema = z.strictObject({
   telemetry: telemetry.prefault({}).meta(about('What can be measured from outside.')),
   payments: payments.prefault({}).meta(about('How credit is bought.')),
   webhooks,
+  files: files
+    .prefault({})
+    .meta(about('Files that clients upload, and those that batches make; in the folder files of the home.')),
+  batches: batches.prefault({}).meta(about('Requests that are handed in by the file and run when there is room.')),
 })
 
 /** Recursively read-only. */

@@ -41,15 +41,25 @@ export function streamedRequest(request: IncomingMessage, bytesMax: number): Req
   if (request.method === 'GET' || request.method === 'HEAD') return fetchRequest(request, null)
   if (Number(request.headers['content-length'] ?? 0) > bytesMax) throw tooLarge(bytesMax)
   let bytes = 0
-  const bounded = new TransformStream<Uint8Array, Uint8Array>({
-    transform(chunk, controller) {
-      bytes += chunk.length
-      if (bytes > bytesMax) controller.error(tooLarge(bytesMax))
-      else controller.enqueue(chunk)
+  let chunks: AsyncIterator<Buffer> | null = null
+  const stream = new ReadableStream<Uint8Array>(
+    {
+      // Read only when asked for: what nobody reads stays with the connection, which drops it after the answer.
+      async pull(controller) {
+        chunks ??= request.iterator({ destroyOnReturn: false })
+        const { done, value } = await chunks.next()
+        if (done === true) return controller.close()
+        bytes += value.length
+        if (bytes <= bytesMax) return controller.enqueue(value)
+        controller.error(tooLarge(bytesMax))
+        request.resume()
+      },
+      // Destroying the request would take the connection, and the answer, along with it.
+      cancel: () => void request.resume(),
     },
-  })
-  const stream = Readable.toWeb(request) as unknown as ReadableStream<Uint8Array>
-  return fetchRequest(request, stream.pipeThrough(bounded))
+    { highWaterMark: 0 },
+  )
+  return fetchRequest(request, stream)
 }
 
 /** Answers with a `Response`, whose body is written as it comes. */

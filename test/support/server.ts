@@ -140,6 +140,8 @@ interface Sections {
   readonly upstreams?: readonly object[]
   readonly webhooks?: readonly object[]
   readonly payments?: object
+  readonly files?: object
+  readonly batches?: object
   readonly log?: object
 }
 
