@@ -869,7 +869,7 @@ async function openBatches(
     },
     crowded(modelId) {
       const targets = publisher.current().models.get(modelId)?.targets ?? []
-      return targets.length > 0 && targets.every(each => (upstreams.get(each.upstreamId)?.load().queued ?? 0) > 0)
+      return targets.length > 0 && targets.every(each => (upstreams.view(each)?.load.queued ?? 0) > 0)
     },
     settings: {
       ...{ ...batchSettings, lineBytesMax: server.bodyBytesMax },
