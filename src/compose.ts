@@ -979,7 +979,8 @@ function listenerSettings(config: Config): ListenerSettings {
   const { server } = config
   const uploads = {
     paths: UPLOAD_PATHS,
-    bytesMax: config.files.bytesMax + FORM_BYTES_MAX,
+    fileBytesMax: config.files.bytesMax,
+    formBytesMax: FORM_BYTES_MAX,
     timeoutMs: server.requestDeadlineMs,
   }
   const tls =

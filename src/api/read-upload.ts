@@ -1,7 +1,4 @@
-import { Readable } from 'node:stream'
-import { pipeline } from 'node:stream/promises'
-import type { ReadableStream as NodeReadableStream } from 'node:stream/web'
-import { Busboy } from '@fastify/busboy'
+import { Busboy, type BusboyFileStream, type BusboyInstance } from '@fastify/busboy'
 import { ApiError } from '../errors.ts'
 import type { Upload } from '../files/upload.ts'
 
@@ -30,43 +27,68 @@ export async function readUpload(request: Request, begin: () => Promise<Upload>)
   const type = request.headers.get('content-type') ?? ''
   if (!/^multipart\/form-data\s*;.*boundary=/i.test(type) || request.body === null)
     throw new ApiError('unsupported_media_type', 'Send the file as a form: "Content-Type: multipart/form-data".')
-  const parser = new Busboy({
-    headers: { 'content-type': type },
-    limits: { files: 1, fields: FIELDS_MAX, parts: FIELDS_MAX + 1, fieldSize: FIELD_BYTES_MAX, headerPairs: 32 },
-  })
+  const parser = newParser(type)
   const fields = new Map<string, string>()
-  const failed = new AbortController()
+  const failed = Promise.withResolvers<never>()
   let upload: Upload | null = null
   let filename = ''
-  let receiving: Promise<void> | null = null
+  let file: BusboyFileStream | null = null
+  let receiving: Promise<void> = Promise.resolve()
+  const broken = (cause: unknown) =>
+    failed.reject(new ApiError('invalid_value', 'The form is not whole, or not as such forms are to be.', { cause }))
+  const receive = async (name: string, stream: BusboyFileStream) => {
+    if (name !== 'file')
+      throw new ApiError('invalid_value', 'The part with the file has to be named "file".', { param: 'file' })
+    upload = await begin()
+    for await (const chunk of stream) await upload.write(chunk)
+  }
   parser.on('field', (name, value) => fields.set(name, value))
   parser.on('file', (name, stream, given) => {
     filename = given.slice(0, FILENAME_CHARS_MAX)
-    const receive = async () => {
-      if (name !== 'file')
-        throw new ApiError('invalid_value', 'The part with the file has to be named "file".', { param: 'file' })
-      upload = await begin()
-      for await (const chunk of stream) await upload.write(chunk)
-    }
-    receiving = receive()
-    receiving.catch(error => failed.abort(error))
+    file = stream
+    // Also told of what is wrong with the form when nobody reads the file any more; unheard, that would end the process.
+    stream.on('error', broken)
+    receiving = receive(name, stream)
+    receiving.catch(failed.reject)
   })
+  parser.on('error', broken)
+  const body = request.body.getReader()
   try {
-    await pipeline(Readable.fromWeb(request.body as NodeReadableStream), parser, { signal: failed.signal })
+    await Promise.race([feed(body, parser), failed.promise])
     await receiving
-    if (upload === null)
-      throw new ApiError('missing_required_parameter', 'file: is required; add it as a part of the form.', {
-        param: 'file',
-      })
+    if (upload === null) {
+      const message = 'file: is required; add it as a part of the form.'
+      throw new ApiError('missing_required_parameter', message, { param: 'file' })
+    }
     return { upload, filename, fields }
   } catch (error) {
-    // What is still being written ends first, so that nothing writes into what was abandoned.
-    await (receiving as Promise<void> | null)?.catch(() => undefined)
+    await body.cancel().catch(() => undefined)
+    // What is being written ends before it is taken away.
+    ;(file as BusboyFileStream | null)?.destroy()
+    await receiving.catch(() => undefined)
     await (upload as Upload | null)?.abandon()
-    if (failed.signal.aborted) throw failed.signal.reason
-    if (error instanceof ApiError) throw error
-    throw new ApiError('invalid_value', 'The form is not whole, or not as multipart/form-data is to be.', {
-      cause: error,
-    })
+    throw error
   }
+}
+
+function newParser(type: string): BusboyInstance {
+  const limits = { files: 1, fields: FIELDS_MAX, parts: FIELDS_MAX + 1, fieldSize: FIELD_BYTES_MAX, headerPairs: 32 }
+  try {
+    return new Busboy({ headers: { 'content-type': type }, limits })
+  } catch (cause) {
+    const message = 'The Content-Type names no boundary that the parts of the form could have.'
+    throw new ApiError('unsupported_media_type', message, { cause })
+  }
+}
+
+// Not `pipeline`: that waits for the parser to end, which waits for somebody to read the file, who may have given up.
+async function feed(body: ReadableStreamDefaultReader<Uint8Array>, parser: BusboyInstance): Promise<void> {
+  for (;;) {
+    const { done, value } = await body.read()
+    if (done) break
+    if (!parser.write(value)) await new Promise<void>(resolve => parser.once('drain', resolve))
+  }
+  const finished = new Promise<void>(resolve => parser.once('finish', resolve))
+  parser.end()
+  await finished
 }

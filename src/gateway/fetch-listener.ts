@@ -34,14 +34,24 @@ async function serve(
 }
 
 /**
- * A request whose body is read as it comes, so that an upload need not fit into memory. The stream fails with `ApiError` 413 beyond
- * `bytesMax`, at once when its length was announced.
+ * A request whose body is read as it comes, so that an upload need not fit into memory. Beyond `bytesMax` its stream fails with `refusal`;
+ * this throws it at once when such a length was announced.
  */
-export function streamedRequest(request: IncomingMessage, bytesMax: number): Request {
+export function streamedRequest(
+  request: IncomingMessage,
+  bytesMax: number,
+  refusal: () => ApiError = () => tooLarge(bytesMax),
+): Request {
   if (request.method === 'GET' || request.method === 'HEAD') return fetchRequest(request, null)
-  if (Number(request.headers['content-length'] ?? 0) > bytesMax) throw tooLarge(bytesMax)
+  if (Number(request.headers['content-length'] ?? 0) > bytesMax) throw refusal()
   let bytes = 0
-  let chunks: AsyncIterator<Buffer> | null = null
+  let chunks: AsyncIterableIterator<Buffer> | null = null
+  // Destroying the request would take the connection, and the answer, along with it: what is left of the body is read and dropped.
+  const drop = () =>
+    void Promise.resolve(chunks?.return?.()).then(
+      () => request.resume(),
+      () => undefined,
+    )
   const stream = new ReadableStream<Uint8Array>(
     {
       // Read only when asked for: what nobody reads stays with the connection, which drops it after the answer.
@@ -51,11 +61,10 @@ export function streamedRequest(request: IncomingMessage, bytesMax: number): Req
         if (done === true) return controller.close()
         bytes += value.length
         if (bytes <= bytesMax) return controller.enqueue(value)
-        controller.error(tooLarge(bytesMax))
-        request.resume()
+        controller.error(refusal())
+        drop()
       },
-      // Destroying the request would take the connection, and the answer, along with it.
-      cancel: () => void request.resume(),
+      cancel: drop,
     },
     { highWaterMark: 0 },
   )

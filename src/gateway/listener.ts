@@ -74,7 +74,9 @@ export interface ListenerSettings {
 export interface UploadBounds {
   /** Without slashes at the end. */
   readonly paths: ReadonlySet<string>
-  readonly bytesMax: number
+  readonly fileBytesMax: number
+  /** Beside the file. */
+  readonly formBytesMax: number
   /** Longest time to receive one. */
   readonly timeoutMs: number
 }
@@ -240,10 +242,16 @@ async function answerApi(
   const path = (request.url ?? '').replace(/\/*(\?.*)?$/, '')
   const isUpload = request.method === 'POST' && uploads?.paths.has(path) === true
   if (isUpload) boundUpload(request, uploads.timeoutMs)
-  const bytesMax = isUpload ? uploads.bytesMax : bodyBytesMax
-  const answered = await parts.api(streamedRequest(request, bytesMax), requestId)
+  const streamed = isUpload
+    ? streamedRequest(request, uploads.fileBytesMax + uploads.formBytesMax, () => fileTooLarge(uploads.fileBytesMax))
+    : streamedRequest(request, bodyBytesMax)
+  const answered = await parts.api(streamed, requestId)
   for (const [name, value] of Object.entries(requestIdHeaders(surface, requestId))) response.setHeader(name, value)
   await sendResponse(answered, request, response)
+}
+
+function fileTooLarge(bytesMax: number): ApiError {
+  return new ApiError('file_too_large', `The file is larger than ${bytesMax} bytes.`)
 }
 
 function boundUpload(request: IncomingMessage, timeoutMs: number): void {
