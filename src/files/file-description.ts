@@ -3,8 +3,10 @@ import type { KeptDocument } from '../ledger/kept-document.ts'
 /** What clients may upload files for. They are kept alike; only those for batches can be the input of one. */
 export const UPLOAD_PURPOSES = ['assistants', 'batch', 'fine-tune', 'vision', 'user_data', 'evals'] as const
 
-/** What a file is for; `batch_output` are those that batches make. */
-export type FilePurpose = (typeof UPLOAD_PURPOSES)[number] | 'batch_output'
+/** What files are for; `batch_output` are those that batches make. */
+export const FILE_PURPOSES = [...UPLOAD_PURPOSES, 'batch_output'] as const
+
+export type FilePurpose = (typeof FILE_PURPOSES)[number]
 
 /** For whom a file is kept. */
 export interface FileOwner {

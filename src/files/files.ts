@@ -3,6 +3,7 @@ import { ApiError } from '../errors.ts'
 import type { KeptDocument, KeptDocuments, KeptPage } from '../ledger/kept-document.ts'
 import {
   documentOfFile,
+  FILE_PURPOSES,
   type FileDescription,
   type FileOwner,
   type FilePurpose,
@@ -68,12 +69,15 @@ export class Files {
   static async open(parts: FilesParts, holders: readonly FileHolder[]): Promise<Files> {
     const { folder, kept, nowMs } = parts
     const owners = new Map(holders.map(({ id, orgId }) => [heldName(id), orgId]))
-    for (let afterId: string | undefined; ; ) {
-      const page = await kept.list({ kind: 'file' }, { order: 'asc', limit: PAGE, afterId }, nowMs())
-      for (const { id, orgId } of page) owners.set(id, orgId)
-      if (page.length < PAGE) break
-      afterId = page.at(-1)?.id
-    }
+    // One purpose after another, since those are in order.
+    for (const purpose of FILE_PURPOSES)
+      for (let afterId: string | undefined; ; ) {
+        const selection = { kind: 'file', states: [purpose] } as const
+        const page = await kept.list(selection, { order: 'asc', limit: PAGE, afterId }, nowMs())
+        for (const { id, orgId } of page) owners.set(id, orgId)
+        if (page.length < PAGE) break
+        afterId = page.at(-1)?.id
+      }
     const used = new OrgBytes()
     for (const name of await folder.names()) {
       const orgId = owners.get(name)

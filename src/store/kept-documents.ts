@@ -52,7 +52,7 @@ export function keptReads(database: DatabaseSync) {
       return row === undefined ? null : documentOf(row)
     },
     keptList: (selection: KeptSelection, page: KeptPage, nowMs: number): readonly KeptDocument[] => {
-      const { where, values } = conditionOf(selection, nowMs)
+      const { from, where, values } = conditionOf(selection, nowMs)
       const ascending = page.order === 'asc'
       let after = ''
       if (page.afterId !== undefined) {
@@ -61,16 +61,14 @@ export function keptReads(database: DatabaseSync) {
         if (selection.orgId !== undefined) values.push(selection.orgId)
       }
       return database
-        .prepare(
-          `SELECT * FROM kept_documents WHERE ${where}${after} ORDER BY seq ${ascending ? 'ASC' : 'DESC'} LIMIT ?`,
-        )
+        .prepare(`SELECT * FROM ${from} WHERE ${where}${after} ORDER BY seq ${ascending ? 'ASC' : 'DESC'} LIMIT ?`)
         .all(...values, page.limit)
         .map(documentOf)
     },
     keptCount: (selection: KeptSelection, nowMs: number): ReadonlyMap<string, number> => {
-      const { where, values } = conditionOf(selection, nowMs)
+      const { from, where, values } = conditionOf(selection, nowMs)
       const rows = database
-        .prepare(`SELECT state, count(*) AS n FROM kept_documents WHERE ${where} GROUP BY state`)
+        .prepare(`SELECT state, count(*) AS n FROM ${from} WHERE ${where} GROUP BY state`)
         .all(...values)
       return new Map(rows.map(({ state, n }) => [String(state), Number(n)]))
     },
@@ -109,10 +107,10 @@ export function keptWrites(database: DatabaseSync) {
       )
     },
     keptClear: (selection: KeptSelection, limit: number, nowMs: number): number => {
-      const { where, values } = conditionOf(selection, nowMs)
+      const { from, where, values } = conditionOf(selection, nowMs)
       const { changes } = database
         .prepare(
-          `DELETE FROM kept_documents WHERE seq IN (SELECT seq FROM kept_documents WHERE ${where} ORDER BY seq LIMIT ?)`,
+          `DELETE FROM kept_documents WHERE seq IN (SELECT seq FROM ${from} WHERE ${where} ORDER BY seq LIMIT ?)`,
         )
         .run(...values, limit)
       return Number(changes)
@@ -143,7 +141,10 @@ function conditionOf({ kind, orgId, parentId, states }: KeptSelection, nowMs: nu
     where += ` AND state IN (${states.map(() => '?').join(', ')})`
     values.push(...states)
   }
-  return { where, values }
+  // Each gives its documents in the order of their numbers, so that a page costs what a page is long; left to itself SQLite prefers the
+  // index of ids, and sorts all there is for every page.
+  const index = parentId !== undefined ? 'by_parent' : orgId !== undefined ? 'by_org' : 'by_state'
+  return { from: `kept_documents INDEXED BY kept_documents_${index}`, where, values }
 }
 
 function documentOf(row: Record<string, SQLOutputValue>): KeptDocument {
