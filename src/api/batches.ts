@@ -96,6 +96,7 @@ export function batchesRoutes(app: ClientApp, deps: ClientApiDeps): void {
   for (const base of OPENAI_BASES) {
     app.openapi(
       createRoute({
+        tags: ['Batches'],
         method: 'post',
         path: `${base}/batches`,
         summary: 'Hand in a batch',
@@ -117,6 +118,7 @@ export function batchesRoutes(app: ClientApp, deps: ClientApiDeps): void {
     )
     app.openapi(
       createRoute({
+        tags: ['Batches'],
         method: 'get',
         path: `${base}/batches`,
         summary: 'List batches',
@@ -136,6 +138,7 @@ export function batchesRoutes(app: ClientApp, deps: ClientApiDeps): void {
     )
     app.openapi(
       createRoute({
+        tags: ['Batches'],
         method: 'get',
         path: `${base}/batches/{batch}`,
         summary: 'How far a batch is',
@@ -147,6 +150,7 @@ export function batchesRoutes(app: ClientApp, deps: ClientApiDeps): void {
     )
     app.openapi(
       createRoute({
+        tags: ['Batches'],
         method: 'post',
         path: `${base}/batches/{batch}/cancel`,
         summary: 'Cancel a batch; lines that run end',

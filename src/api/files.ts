@@ -51,6 +51,7 @@ export function filesRoutes(app: ClientApp, deps: ClientApiDeps): void {
   for (const base of OPENAI_BASES) {
     // Described, but not checked by the framework, which would read the whole form into memory.
     app.openAPIRegistry.registerPath({
+      tags: ['Files'],
       method: 'post',
       path: `${base}/files`,
       summary: 'Upload a file',
@@ -71,6 +72,7 @@ export function filesRoutes(app: ClientApp, deps: ClientApiDeps): void {
     })
     app.openapi(
       createRoute({
+        tags: ['Files'],
         method: 'get',
         path: `${base}/files`,
         summary: 'List files',
@@ -86,6 +88,7 @@ export function filesRoutes(app: ClientApp, deps: ClientApiDeps): void {
     )
     app.openapi(
       createRoute({
+        tags: ['Files'],
         method: 'get',
         path: `${base}/files/{file}`,
         summary: 'Describe a file',
@@ -97,6 +100,7 @@ export function filesRoutes(app: ClientApp, deps: ClientApiDeps): void {
     )
     app.openapi(
       createRoute({
+        tags: ['Files'],
         method: 'delete',
         path: `${base}/files/{file}`,
         summary: 'Delete a file',
@@ -112,6 +116,7 @@ export function filesRoutes(app: ClientApp, deps: ClientApiDeps): void {
     )
     app.openapi(
       createRoute({
+        tags: ['Files'],
         method: 'get',
         path: `${base}/files/{file}/content`,
         summary: 'Read the bytes of a file',

@@ -1,6 +1,7 @@
 import { z } from '@hono/zod-openapi'
 import { ApiError } from '../errors.ts'
 import type { KeptPage } from '../ledger/kept-document.ts'
+import { listPage } from './paging.ts'
 
 /** The query of a list: `limit` of at most so many, `after` the last of the page before, and perhaps an order. */
 export function listQuery(limitDefault: number, limitMax: number) {
@@ -47,11 +48,5 @@ export async function readPage<Item, Shown extends { readonly id: string }>(
     })
   const found = await list({ order, limit: limit + 1, ...(after !== undefined && { afterId: after }) })
   const data = found.slice(0, limit).map(show)
-  return {
-    object: 'list' as const,
-    data,
-    first_id: data[0]?.id ?? null,
-    last_id: data.at(-1)?.id ?? null,
-    has_more: found.length > limit,
-  }
+  return { ...listPage(data, found.length > limit), data }
 }
