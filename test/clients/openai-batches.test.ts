@@ -166,6 +166,20 @@ test('a batch of plain completions, handed in by another base, with its own term
   )
 })
 
+test('a batch of responses, which are kept as others are', async () => {
+  const batch = await run([{ input: 'Hello', max_output_tokens: 20 }], '/v1/responses')
+  assert.equal(batch.status, 'completed')
+  const [result] = await resultsIn(batch.output_file_id)
+  const { body } = result?.response ?? assert.fail('it was answered')
+  const { id, object, output } = body as unknown as OpenAI.Responses.Response
+  assert.equal(object, 'response')
+  assert.deepEqual((await client.responses.retrieve(id)).output, output)
+  const { row } = await server.control.getUsage(result?.response?.request_id ?? '')
+  assert.equal(batch.usage?.output_tokens, row.usage.output_tokens)
+  assert.equal(batch.usage?.input_tokens, row.usage.input_tokens)
+  assert.equal(row.service_tier, 'batch')
+})
+
 test('an input that is not in order is refused line by line', async () => {
   const input = await upload('{"custom_id":"a"}\n\nnothing\n')
   const order = { input_file_id: input.id, endpoint: CHAT, completion_window: '24h' } as const
