@@ -180,6 +180,28 @@ test('a batch of responses, which are kept as others are', async () => {
   assert.equal(row.service_tier, 'batch')
 })
 
+test('a batch of messages, with errors as their clients read them', async () => {
+  const messages = [{ role: 'user', content: 'Hello' }]
+  const endpoint = '/v1/messages' as '/v1/responses'
+  const batch = await run(
+    [
+      { messages, max_tokens: 6 },
+      { messages, max_tokens: 'many' },
+    ],
+    endpoint,
+  )
+  assert.deepEqual(batch.request_counts, { total: 2, completed: 1, failed: 1 })
+  const [good] = await resultsIn(batch.output_file_id)
+  const message = good?.response?.body as unknown as { type: string; usage: { output_tokens: number } }
+  assert.deepEqual([message.type, message.usage.output_tokens], ['message', batch.usage?.output_tokens])
+  const { row } = await server.control.getUsage(good?.response?.request_id ?? '')
+  assert.deepEqual([row.usage.input_tokens, row.usage.output_tokens], [batch.usage?.input_tokens, 6])
+  const [bad] = await resultsIn(batch.error_file_id)
+  const { body, status_code } = bad?.response ?? assert.fail('it was answered')
+  const { type, error } = body as unknown as { type: string; error: { type: string } }
+  assert.deepEqual([status_code, type, error.type], [400, 'error', 'invalid_request_error'])
+})
+
 test('an input that is not in order is refused line by line', async () => {
   const input = await upload('{"custom_id":"a"}\n\nnothing\n')
   const order = { input_file_id: input.id, endpoint: CHAT, completion_window: '24h' } as const
