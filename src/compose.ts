@@ -4,8 +4,13 @@ import { createServer, type RequestListener, type Server } from 'node:http'
 import { join } from 'node:path'
 import { setFlagsFromString } from 'node:v8'
 import { destination, type Logger, pino, stdTimeFunctions } from 'pino'
+import { callerOf } from './admission/authenticate.ts'
 import { KeyHasher } from './admission/key-hasher.ts'
 import { createClientApi } from './api/app.ts'
+import { UPLOAD_PATHS } from './api/files.ts'
+import { FORM_BYTES_MAX } from './api/read-upload.ts'
+import { Batches, unfinishedBatches } from './batches/batches.ts'
+import { BATCH_PATHS } from './batches/endpoints.ts'
 import type { OfflineControl, RunningServer, ServeHooks } from './cli/serve-types.ts'
 import { versionText } from './cli/version-text.ts'
 import { controlSocketPath } from './config/home-paths.ts'
@@ -23,12 +28,15 @@ import { modelsOf, priceHistory, type StoredModel, type StoredTarget } from './c
 import { OutsideClient } from './egress/outside-client.ts'
 import { createEngineUpstream, type EngineUpstream } from './engine/engine-upstream.ts'
 import { ApiError } from './errors.ts'
+import { FileFolder } from './files/file-folder.ts'
+import { Files } from './files/files.ts'
 import { BackgroundResponses } from './gateway/background-responses.ts'
 import { clientAddressReader } from './gateway/client-address.ts'
 import { DetachedRuns } from './gateway/detached-runs.ts'
 import { withImages } from './gateway/fetch-images.ts'
 import { fetchListener } from './gateway/fetch-listener.ts'
 import { Idempotency } from './gateway/idempotency.ts'
+import { serveInner } from './gateway/inner-request.ts'
 import { type ListenerSettings, listen } from './gateway/listener.ts'
 import { Pipeline } from './gateway/pipeline.ts'
 import type { Tariff } from './inference/price.ts'
@@ -54,6 +62,7 @@ import { createOpenAiResponses } from './protocols/openai-responses/codec.ts'
 import { createReasoningSeal } from './protocols/openai-responses/reasoning-seal.ts'
 import type { KeptReader, ProtocolCodec } from './protocols/protocol.ts'
 import { PROTOCOLS } from './protocols/protocols.ts'
+import { generateRouteOf } from './protocols/surface.ts'
 import { SYSTEM_CLOCK } from './std/clock.ts'
 import { createIdMaker } from './std/request-id.ts'
 import { type Backup, backUp as makeBackup } from './store/backup.ts'
@@ -307,7 +316,12 @@ export async function serve(config: Config, hooks: ServeHooks): Promise<RunningS
 
     undo.push(closeOldMonths(config, store, log))
     undo.push(await endGrants(store, books, log))
-    undo.push(sweepKept(store, log))
+    const codecs = createCodecs(config, pepper)
+    const { files, batches, goOn } = await openBatches(config, {
+      ...{ store, pipeline, codecs, publisher, upstreams, newId, log },
+    })
+    undo.push(() => batches.close())
+    undo.push(sweepKept(store, files, log))
 
     webhooks.start({
       env: process.env,
@@ -344,7 +358,6 @@ export async function serve(config: Config, hooks: ServeHooks): Promise<RunningS
       webhooks,
       onError: error => log.error({ err: error }, 'a mistake of the control plane'),
     })
-    const codecs = createCodecs(config, pepper)
     const background = new BackgroundResponses({
       ...{ pipeline, kept: store.kept, keepMs: config.responses.keepDays * DAY_MS, nowMs: () => Date.now() },
       onError: error => log.error({ err: error }, 'how a background response ended could not be written'),
@@ -360,6 +373,8 @@ export async function serve(config: Config, hooks: ServeHooks): Promise<RunningS
       newId,
       kept: store.kept,
       countInput: (request, model) => countInput(upstreams, request, model),
+      files,
+      batches,
       usageOf: (orgId, requestId) => requestCharge(store, orgId, requestId, pipeline.runningRequest(orgId, requestId)),
       settlementOf: requestId => store.usageByRequest(requestId),
       async creditOf(orgId) {
@@ -404,6 +419,7 @@ export async function serve(config: Config, hooks: ServeHooks): Promise<RunningS
 
     hooks.onProgress({ type: 'phase', name: 'engine' })
     await warmDefault(config, engine, publisher, hooks)
+    goOn()
     const running = stoppable(pipeline, undo, config.server.drainTimeoutMs)
     stopOnFatal = running.fail
     return {
@@ -834,12 +850,67 @@ function closeOldMonths(config: Config, store: HeadraceStore, log: Logger): () =
   return () => clearInterval(timer)
 }
 
-/** Deletes stored answers and kept documents that are over, now and every hour. Answers what ends it. */
-function sweepKept(store: HeadraceStore, log: Logger): () => void {
+/** Files, and the batches that read and write them; `goOn` takes up what a process before left unfinished. */
+async function openBatches(
+  { home, files: fileSettings, batches: batchSettings, server }: Config,
+  parts: {
+    readonly store: HeadraceStore
+    readonly pipeline: Pipeline
+    readonly codecs: ReadonlyMap<Protocol, ProtocolCodec>
+    readonly publisher: Publisher
+    readonly upstreams: UpstreamSet
+    readonly newId: (prefix: string) => string
+    readonly log: Logger
+  },
+): Promise<{ files: Files; batches: Batches; goOn: () => void }> {
+  const { store, pipeline, codecs, publisher, upstreams, newId, log } = parts
+  const { kept } = store
+  const unfinished = await unfinishedBatches(kept, Date.now())
+  const { bytesMax, totalBytesMaxPerOrg, keepDays } = fileSettings
+  const folder = await FileFolder.open(join(home, 'files'))
+  const settings = { bytesMax, totalBytesMaxPerOrg, keepMs: keepDays === null ? null : keepDays * DAY_MS }
+  const files = await Files.open({ folder, kept, nowMs: () => Date.now(), newId, settings }, unfinished)
+  const caller = (keyId: string) => callerOf(publisher.current().keys.get(keyId), publisher.current(), Date.now())
+  const batches = new Batches({
+    ...{ kept, files, clock: SYSTEM_CLOCK, newId },
+    async run({ keyId, ...line }) {
+      const { status, headers, body } = await serveInner(pipeline, codecs, { ...line, caller: () => caller(keyId) })
+      const retryAfterMs = Number(headers['retry-after-ms'])
+      return { status, body: body.toString(), retryAfterMs: Number.isFinite(retryAfterMs) ? retryAfterMs : null }
+    },
+    refusalOf(_, keyId) {
+      try {
+        caller(keyId)
+        return null
+      } catch (error) {
+        if (error instanceof ApiError) return error
+        throw error
+      }
+    },
+    crowded(modelId) {
+      const targets = publisher.current().models.get(modelId)?.targets ?? []
+      return targets.length > 0 && targets.every(each => (upstreams.view(each)?.load.queued ?? 0) > 0)
+    },
+    settings: {
+      ...{ ...batchSettings, lineBytesMax: server.bodyBytesMax },
+      paths: BATCH_PATHS.filter(path => codecs.has(generateRouteOf(path)?.protocol as never)),
+    },
+    onError: (error, batch) => log.error({ err: error, batch }, 'a batch could not go on; it is tried again'),
+  })
+  return { files, batches, goOn: () => batches.start(unfinished) }
+}
+
+/** Deletes stored answers, kept documents and files that are over, now and every hour. Answers what ends it. */
+function sweepKept(store: HeadraceStore, files: Files, log: Logger): () => void {
+  const sweepDocuments = async () => {
+    const swept = await store.kept.sweep(Date.now())
+    for (const { kind, orgId, id } of swept) if (kind === 'file') await files.removeBytes(orgId, id)
+    return swept.length
+  }
   const sweep = async () => {
     try {
       while ((await store.sweepAnswers(Date.now())) > 0);
-      while ((await store.kept.sweep(Date.now())).length > 0);
+      while ((await sweepDocuments()) > 0);
     } catch (error) {
       log.error({ err: error }, 'what was kept and is over could not be deleted')
     }
@@ -926,9 +997,16 @@ function runtimeStatus(
 
 function listenerSettings(config: Config): ListenerSettings {
   const { server } = config
+  const uploads = {
+    paths: UPLOAD_PATHS,
+    fileBytesMax: config.files.bytesMax,
+    formBytesMax: FORM_BYTES_MAX,
+    timeoutMs: server.requestDeadlineMs,
+  }
   const tls =
     server.tls === null ? null : { cert: readFileSync(server.tls.certFile), key: readFileSync(server.tls.keyFile) }
-  return { ...server, tls, corsOrigins: server.cors.origins, clientAddress: clientAddressReader(server.trustedProxies) }
+  const clientAddress = clientAddressReader(server.trustedProxies)
+  return { ...server, tls, uploads, corsOrigins: server.cors.origins, clientAddress }
 }
 
 // The command line's door: a socket that only the operator's user can open.

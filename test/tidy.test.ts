@@ -45,7 +45,9 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   router: [...LEAVES, 'config', 'telemetry'],
   upstreams: [...LEAVES, 'config', 'telemetry'],
   settlement: [...LEAVES, 'config', 'telemetry'],
-  api: [...LEAVES, 'admission', 'protocols', 'config'],
+  api: [...LEAVES, 'admission', 'protocols', 'config', 'files', 'batches'],
+  files: LEAVES,
+  batches: [...LEAVES, 'files'],
   gateway: [...LEAVES, ...STAGES, 'config', 'telemetry', 'egress'],
   engine: [...LEAVES, 'config', 'telemetry'],
   models: [...LEAVES, 'config'],
@@ -60,7 +62,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   cli: [...LEAVES, 'config', 'control', 'models', 'prove', 'statements', 'compose.ts'],
   'compose.ts': [
     ...[...LEAVES, ...STAGES, 'config', 'telemetry', 'gateway', 'api', 'engine', 'models', 'store', 'control', 'cli'],
-    ...['payments', 'webhooks', 'egress'],
+    ...['payments', 'webhooks', 'egress', 'files', 'batches'],
   ],
   'main.ts': ['cli'],
 }

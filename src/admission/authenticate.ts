@@ -32,6 +32,15 @@ export function authenticate(
     throw new ApiError('invalid_api_key', 'This is not a Headrace API key: it is cut, mistyped, or of another service.')
   }
   const key = snapshot.keysByHash.get(hash)
+  return callerOf(key, snapshot, nowMs)
+}
+
+/**
+ * Who a key acts for, while it may.
+ *
+ * @throws ApiError 401 when the key is unknown, revoked or over, 403 when the org is disabled.
+ */
+export function callerOf(key: ApiKey | undefined, snapshot: Snapshot, nowMs: number): Caller {
   if (key === undefined) throw new ApiError('invalid_api_key', 'This API key is not known here.')
   if (key.revokedMs !== null && key.revokedMs <= nowMs)
     throw new ApiError('revoked_api_key', `The API key "${key.name}" was revoked.`)

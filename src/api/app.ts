@@ -7,9 +7,11 @@ import { errorBody, surfaceOf } from '../protocols/surface.ts'
 import { parseJsonBody } from '../wire/json.ts'
 import { validationError } from '../wire/validation-error.ts'
 import { balanceRoutes } from './balance.ts'
+import { batchesRoutes } from './batches.ts'
 import { chatCompletionRoutes } from './chat-completions.ts'
 import { type ClientApiDeps, type ClientApp, newClientApp } from './context.ts'
 import { countTokensRoutes } from './count-tokens.ts'
+import { filesRoutes } from './files.ts'
 import { clientDocument } from './openapi.ts'
 import { openRouterAccountRoutes } from './openrouter-account.ts'
 import { openRouterModelRoutes } from './openrouter-models.ts'
@@ -94,6 +96,8 @@ export function createClientApi(deps: ClientApiDeps): ClientApi {
     balanceRoutes,
     openRouterModelRoutes,
     openRouterAccountRoutes,
+    filesRoutes,
+    batchesRoutes,
   ])
     addRoutes(app, deps)
   return {

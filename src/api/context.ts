@@ -1,6 +1,8 @@
 import { OpenAPIHono, type z } from '@hono/zod-openapi'
 import type { Caller } from '../admission/authenticate.ts'
 import type { KeyHasher } from '../admission/key-hasher.ts'
+import type { Batches } from '../batches/batches.ts'
+import type { Files } from '../files/files.ts'
 import type { InferenceRequest, Surface } from '../inference/request.ts'
 import type { Model, Snapshot, Target } from '../inference/snapshot.ts'
 import type { Funds } from '../ledger/books.ts'
@@ -20,6 +22,8 @@ export interface ClientApiDeps {
   readonly nowMs: () => number
   readonly newId: (prefix: string) => string
   readonly kept: KeptDocuments
+  readonly files: Pick<Files, 'begin' | 'finish' | 'find' | 'list' | 'read' | 'remove'>
+  readonly batches: Pick<Batches, 'create' | 'find' | 'list' | 'cancel'>
   /** What one request of an org was charged; undefined when the org made no such request. */
   readonly usageOf: (orgId: string, requestId: string) => Promise<object | undefined>
   /** The settlement of a request of any org; null while there is none. */

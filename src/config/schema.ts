@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { parseDollars, parsePicodollars, parsePricePerMillion } from '../ledger/money.ts'
 import { parseRatio } from '../pricing/ratio.ts'
 import { egress } from './egress-schema.ts'
+import { batches, files } from './files-schema.ts'
 import { payments } from './payments-schema.ts'
 import { priceSetting } from './price-setting.ts'
 import { webhooks } from './webhooks-schema.ts'
@@ -597,6 +598,10 @@ export const configSchema = z.strictObject({
   payments: payments.prefault({}).meta(about('How credit is bought.')),
   webhooks,
   egress: egress.prefault({}).meta(about('Requests to URLs that clients supply: images, and webhooks of their own.')),
+  files: files
+    .prefault({})
+    .meta(about('Files that clients upload, and those that batches make; in the folder files of the home.')),
+  batches: batches.prefault({}).meta(about('Requests that are handed in by the file and run when there is room.')),
 })
 
 /** Recursively read-only. */

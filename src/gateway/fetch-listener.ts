@@ -34,22 +34,41 @@ async function serve(
 }
 
 /**
- * A request whose body is read as it comes, so that an upload need not fit into memory. The stream fails with `ApiError` 413 beyond
- * `bytesMax`, at once when its length was announced.
+ * A request whose body is read as it comes, so that an upload need not fit into memory. Beyond `bytesMax` its stream fails with `refusal`;
+ * this throws it at once when such a length was announced.
  */
-export function streamedRequest(request: IncomingMessage, bytesMax: number): Request {
+export function streamedRequest(
+  request: IncomingMessage,
+  bytesMax: number,
+  refusal: () => ApiError = () => tooLarge(bytesMax),
+): Request {
   if (request.method === 'GET' || request.method === 'HEAD') return fetchRequest(request, null)
-  if (Number(request.headers['content-length'] ?? 0) > bytesMax) throw tooLarge(bytesMax)
+  if (Number(request.headers['content-length'] ?? 0) > bytesMax) throw refusal()
   let bytes = 0
-  const bounded = new TransformStream<Uint8Array, Uint8Array>({
-    transform(chunk, controller) {
-      bytes += chunk.length
-      if (bytes > bytesMax) controller.error(tooLarge(bytesMax))
-      else controller.enqueue(chunk)
+  let chunks: AsyncIterableIterator<Buffer> | null = null
+  // Destroying the request would take the connection, and the answer, along with it: what is left of the body is read and dropped.
+  const drop = () =>
+    void Promise.resolve(chunks?.return?.()).then(
+      () => request.resume(),
+      () => undefined,
+    )
+  const stream = new ReadableStream<Uint8Array>(
+    {
+      // Read only when asked for: what nobody reads stays with the connection, which drops it after the answer.
+      async pull(controller) {
+        chunks ??= request.iterator({ destroyOnReturn: false })
+        const { done, value } = await chunks.next()
+        if (done === true) return controller.close()
+        bytes += value.length
+        if (bytes <= bytesMax) return controller.enqueue(value)
+        controller.error(refusal())
+        drop()
+      },
+      cancel: drop,
     },
-  })
-  const stream = Readable.toWeb(request) as unknown as ReadableStream<Uint8Array>
-  return fetchRequest(request, stream.pipeThrough(bounded))
+    { highWaterMark: 0 },
+  )
+  return fetchRequest(request, stream)
 }
 
 /** Answers with a `Response`, whose body is written as it comes. */

@@ -63,9 +63,22 @@ export interface ListenerSettings {
   /** Who a request comes from, proxies considered. */
   readonly clientAddress: ClientAddress
   readonly bodyBytesMax: number
+  /** Paths whose bodies are files, which may be larger and take longer than requests. Absent: none. */
+  readonly uploads?: UploadBounds
   readonly headerBytesMax: number
   readonly connectionsMax: number
   readonly requestTimeoutMs: number
+}
+
+/** What holds for bodies that are files. */
+export interface UploadBounds {
+  /** Without slashes at the end. */
+  readonly paths: ReadonlySet<string>
+  readonly fileBytesMax: number
+  /** Beside the file. */
+  readonly formBytesMax: number
+  /** Longest time to receive one. */
+  readonly timeoutMs: number
 }
 
 /** The server's public side while it listens. */
@@ -78,6 +91,8 @@ export interface Listener {
 const KEEP_ALIVE_IDLE_MS = 75_000
 /** How often slow requests are looked for; Node's own half a minute would let them stay so much longer. */
 const TIMEOUT_CHECK_MS = 1000
+/** Connections that bring a file: Node's bound on the time of a request is not theirs. */
+const UPLOADING = new WeakSet<object>()
 /** Events of payments are a few kilobytes. */
 const PAYMENT_EVENT_BYTES_MAX = 256 * 1024
 /** Browsers may read these of an answer from another origin. */
@@ -100,6 +115,7 @@ export async function listen(parts: ListenerParts): Promise<Listener> {
     settings.tls === null ? createServer(options, handler) : createTlsServer({ ...options, ...settings.tls }, handler)
   server.maxConnections = settings.connectionsMax
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
+    if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT' && UPLOADING.has(socket)) return
     // In the middle of an answer, an answer to something else would be taken for a part of it.
     const answering = (socket as { _httpMessage?: ServerResponse })._httpMessage?.headersSent === true
     if (error.code === 'ECONNRESET' || answering || !socket.writable) socket.destroy()
@@ -222,9 +238,30 @@ async function answerApi(
   requestId: string,
   surface: Surface,
 ): Promise<void> {
-  const answered = await parts.api(streamedRequest(request, parts.settings.bodyBytesMax), requestId)
+  const { uploads, bodyBytesMax } = parts.settings
+  const path = (request.url ?? '').replace(/\/*(\?.*)?$/, '')
+  const isUpload = request.method === 'POST' && uploads?.paths.has(path) === true
+  if (isUpload) boundUpload(request, uploads.timeoutMs)
+  const streamed = isUpload
+    ? streamedRequest(request, uploads.fileBytesMax + uploads.formBytesMax, () => fileTooLarge(uploads.fileBytesMax))
+    : streamedRequest(request, bodyBytesMax)
+  const answered = await parts.api(streamed, requestId)
   for (const [name, value] of Object.entries(requestIdHeaders(surface, requestId))) response.setHeader(name, value)
   await sendResponse(answered, request, response)
+}
+
+function fileTooLarge(bytesMax: number): ApiError {
+  return new ApiError('file_too_large', `The file is larger than ${bytesMax} bytes.`)
+}
+
+function boundUpload(request: IncomingMessage, timeoutMs: number): void {
+  const { socket } = request
+  UPLOADING.add(socket)
+  const timer = setTimeout(() => socket.destroy(), timeoutMs).unref()
+  request.once('close', () => {
+    clearTimeout(timer)
+    UPLOADING.delete(socket)
+  })
 }
 
 async function answerRead(

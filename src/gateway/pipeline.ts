@@ -113,6 +113,7 @@ interface Run extends LiveMember {
   readonly request: InferenceRequest
   readonly surface: Surface
   readonly keep: Incoming['keep']
+  readonly work: Incoming['work']
   readonly caller: Caller
   /** Its quote is that of the model that serves, or that was tried last. */
   readonly ticket: Ticket
@@ -342,7 +343,7 @@ export class Pipeline {
     receivedMs: number,
   ): Promise<void> {
     const { clock, telemetry } = this.#parts
-    const { client: connection, surface, keep } = incoming
+    const { client: connection, surface, keep, work } = incoming
     const client = once === null ? connection : once.record(connection)
     const { admittedMs, model } = ticket.quote
     const createdS = Math.floor(admittedMs / 1000)
@@ -359,7 +360,7 @@ export class Pipeline {
       nowMs: () => clock.monotonicMs(),
     })
     const run: Run = {
-      ...{ request, surface, keep, caller, ticket, relay, target: null, attempts: 0, once, receivedMs, slot: -1 },
+      ...{ request, surface, keep, work, caller, ticket, relay, target: null, attempts: 0, once, receivedMs, slot: -1 },
     }
     client.onGone = () => relay.stop('cancelled')
     this.#runs.add(run)
@@ -446,7 +447,15 @@ export class Pipeline {
     const { prefillBegan, servedTier } = relay
     const tier = chargedTier(askedTier, servedTier)
     const owed = charge(
-      { ending, usage, prefillBegan, outputBegan: relay.outputBegan && request.stream, admittedMs, tier },
+      {
+        ending,
+        usage,
+        prefillBegan,
+        outputBegan: relay.outputBegan && request.stream,
+        admittedMs,
+        tier,
+        runAgain: run.work === 'batch',
+      },
       price,
       ticket.hold.amountNanodollars,
     )

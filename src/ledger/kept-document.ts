@@ -60,6 +60,8 @@ export interface KeptDocuments {
   countByState(selection: KeptSelection, nowMs: number): Promise<ReadonlyMap<string, number>>
   /** Deletes a document and those that belong to it; answers whether it was there. */
   remove(kind: KeptKind, orgId: string, id: string): Promise<boolean>
+  /** Deletes the oldest of a selection, at most so many; answers how many that were. */
+  clear(selection: KeptSelection, limit: number, nowMs: number): Promise<number>
   /** Deletes documents that are over, a bounded number at a time; answers them without their JSON. */
   sweep(nowMs: number): Promise<readonly Pick<KeptDocument, 'kind' | 'orgId' | 'id'>[]>
 }

@@ -47,6 +47,20 @@ test('the seed price is charged exactly', () => {
   assert.equal(chargeNanodollars, 100_023_300n, 'charge in nanodollars')
 })
 
+test('work that is run again owes nothing for what was broken off, and all for what is whole', () => {
+  const price = priceOf('1', '1', '2')
+  const usage = usageOf(100, 0, 50)
+  const owed = (ending: Ending, runAgain: boolean) =>
+    charge({ ending, usage, prefillBegan: true, outputBegan: true, ...STANDARD, runAgain }, price, PLENTY)
+      .chargeNanodollars
+  for (const ending of ['aborted', 'timed_out', 'cancelled'] as const) {
+    assert.equal(owed(ending, false), 200_000n, ending)
+    assert.equal(owed(ending, true), 0n, ending)
+  }
+  assert.equal(owed('completed', true), 200_000n)
+  assert.equal(owed('exhausted', true), 200_000n)
+})
+
 test('half a nanodollar goes to the even neighbour', () => {
   const price = priceOf('0.0005', '0.0005', '0')
   const check = (tokens: number, nanodollars: bigint) =>

@@ -17,6 +17,8 @@ export interface Outcome {
   readonly admittedMs: number
   /** The tier that is charged. */
   readonly tier: ServiceTier
+  /** Broken off, it is run again until it is whole, and nobody saw anything of it: then it owes nothing. Absent: no. */
+  readonly runAgain?: boolean
 }
 
 /** What is taken from the org, and what work nobody pays for. */
@@ -48,7 +50,7 @@ function isOwed(outcome: Outcome): boolean {
     case 'cancelled':
     case 'timed_out':
     case 'aborted':
-      return outcome.prefillBegan || outcome.outputBegan
+      return outcome.runAgain !== true && (outcome.prefillBegan || outcome.outputBegan)
     case 'failed':
       return outcome.outputBegan
   }

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
+import { DatabaseSync, type SQLInputValue } from 'node:sqlite'
 import { test } from 'node:test'
 import type { KeptDocument } from '../ledger/kept-document.ts'
+import { keptReads } from './kept-documents.ts'
 import type { Store } from './store.ts'
 import { NOW_MS, settlement, withStore } from './testing.ts'
 
@@ -65,6 +67,50 @@ test('a document is replaced where it is there, and in one of the states that ar
     assert.equal(await kept.replace(document({ state: 'done', json: '2' }), ['running']), false)
     assert.equal(await kept.replace(document({ state: 'done', json: '2' }), ['running', 'open']), true)
     assert.equal((await kept.find('batch', 'org_a', 'batch_1', NOW_MS))?.json, '2')
+  }))
+
+test('no list sorts, however it is selected', () =>
+  withStore(async (store, path) => {
+    await store.kept.put(document())
+    const database = new DatabaseSync(path, { readOnly: true })
+    const asked: string[] = []
+    const prepare = (sql: string) => {
+      const plan = database.prepare(`EXPLAIN QUERY PLAN ${sql}`)
+      return {
+        all(...values: SQLInputValue[]) {
+          asked.push(sql)
+          assert.deepEqual(
+            plan.all(...values).filter(({ detail }) => /TEMP B-TREE|SCAN/.test(String(detail))),
+            [],
+            sql,
+          )
+          return []
+        },
+      }
+    }
+    const { keptList } = keptReads({ prepare } as unknown as DatabaseSync)
+    const page = { order: 'desc', limit: 9, afterId: 'batch_1' } as const
+    const kind = 'batch_line'
+    keptList({ kind, orgId: 'org_a', parentId: 'p' }, page, NOW_MS)
+    keptList({ kind, orgId: 'org_a', parentId: 'p', states: ['a', 'b'] }, page, NOW_MS)
+    keptList({ kind, orgId: 'org_a' }, { ...page, order: 'asc' }, NOW_MS)
+    keptList({ kind, orgId: 'org_a', states: ['a', 'b'] }, page, NOW_MS)
+    keptList({ kind, states: ['a'] }, page, NOW_MS)
+    assert.equal(asked.length, 5)
+    database.close()
+  }))
+
+test('of a selection so many are deleted as was said, the oldest first, and nothing else', () =>
+  withStore(async store => {
+    const { kept } = store
+    for (const id of ['1', '2', '3']) await kept.put(document({ kind: 'batch_line', id, parentId: 'batch_1' }))
+    await kept.put(document({ kind: 'batch_line', id: '4', parentId: 'batch_2' }))
+    const lines = { kind: 'batch_line', orgId: 'org_a', parentId: 'batch_1' } as const
+    assert.equal(await kept.clear(lines, 2, NOW_MS), 2)
+    assert.deepEqual(await ids(store, { kind: 'batch_line' }, { order: 'asc', limit: 9 }, NOW_MS), ['3', '4'])
+    assert.equal(await kept.clear(lines, 2, NOW_MS), 1)
+    assert.equal(await kept.clear(lines, 2, NOW_MS), 0)
+    assert.deepEqual(await ids(store, { kind: 'batch_line' }, { order: 'asc', limit: 9 }, NOW_MS), ['4'])
   }))
 
 test('a document becomes durable with its settlement, and a second settlement changes neither', () =>

@@ -18,6 +18,7 @@ export function keptDocumentsOver(write: Call, read: Call): KeptDocuments {
     list: (selection, page, nowMs) => read('keptList', selection, page, nowMs),
     countByState: (selection, nowMs) => read('keptCount', selection, nowMs),
     remove: (kind, orgId, id) => write('keptRemove', kind, orgId, id),
+    clear: (selection, limit, nowMs) => write('keptClear', selection, limit, nowMs),
     sweep: nowMs => write('keptSweep', nowMs),
   }
 }
@@ -51,7 +52,7 @@ export function keptReads(database: DatabaseSync) {
       return row === undefined ? null : documentOf(row)
     },
     keptList: (selection: KeptSelection, page: KeptPage, nowMs: number): readonly KeptDocument[] => {
-      const { where, values } = conditionOf(selection, nowMs)
+      const { from, where, values } = conditionOf(selection, nowMs)
       const ascending = page.order === 'asc'
       let after = ''
       if (page.afterId !== undefined) {
@@ -60,16 +61,14 @@ export function keptReads(database: DatabaseSync) {
         if (selection.orgId !== undefined) values.push(selection.orgId)
       }
       return database
-        .prepare(
-          `SELECT * FROM kept_documents WHERE ${where}${after} ORDER BY seq ${ascending ? 'ASC' : 'DESC'} LIMIT ?`,
-        )
+        .prepare(`SELECT * FROM ${from} WHERE ${where}${after} ORDER BY seq ${ascending ? 'ASC' : 'DESC'} LIMIT ?`)
         .all(...values, page.limit)
         .map(documentOf)
     },
     keptCount: (selection: KeptSelection, nowMs: number): ReadonlyMap<string, number> => {
-      const { where, values } = conditionOf(selection, nowMs)
+      const { from, where, values } = conditionOf(selection, nowMs)
       const rows = database
-        .prepare(`SELECT state, count(*) AS n FROM kept_documents WHERE ${where} GROUP BY state`)
+        .prepare(`SELECT state, count(*) AS n FROM ${from} WHERE ${where} GROUP BY state`)
         .all(...values)
       return new Map(rows.map(({ state, n }) => [String(state), Number(n)]))
     },
@@ -107,6 +106,15 @@ export function keptWrites(database: DatabaseSync) {
           .changes > 0
       )
     },
+    keptClear: (selection: KeptSelection, limit: number, nowMs: number): number => {
+      const { from, where, values } = conditionOf(selection, nowMs)
+      const { changes } = database
+        .prepare(
+          `DELETE FROM kept_documents WHERE seq IN (SELECT seq FROM ${from} WHERE ${where} ORDER BY seq LIMIT ?)`,
+        )
+        .run(...values, limit)
+      return Number(changes)
+    },
     keptSweep: (nowMs: number): readonly Pick<KeptDocument, 'kind' | 'orgId' | 'id'>[] =>
       database
         .prepare(
@@ -133,7 +141,10 @@ function conditionOf({ kind, orgId, parentId, states }: KeptSelection, nowMs: nu
     where += ` AND state IN (${states.map(() => '?').join(', ')})`
     values.push(...states)
   }
-  return { where, values }
+  // Each gives its documents in the order of their numbers, so that a page costs what a page is long; left to itself SQLite prefers the
+  // index of ids, and sorts all there is for every page.
+  const index = parentId !== undefined ? 'by_parent' : orgId !== undefined ? 'by_org' : 'by_state'
+  return { from: `kept_documents INDEXED BY kept_documents_${index}`, where, values }
 }
 
 function documentOf(row: Record<string, SQLOutputValue>): KeptDocument {

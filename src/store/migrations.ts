@@ -195,7 +195,8 @@ export const MIGRATIONS: readonly Migration[] = [
         deflated INTEGER NOT NULL CHECK (deflated IN (0, 1)), body BLOB NOT NULL, UNIQUE (kind, org, id)
       ) STRICT;
       CREATE INDEX kept_documents_by_end ON kept_documents (expires_ms) WHERE expires_ms IS NOT NULL;
-      CREATE INDEX kept_documents_by_parent ON kept_documents (parent, state, seq) WHERE parent IS NOT NULL;
+      CREATE INDEX kept_documents_by_parent ON kept_documents (parent, kind, seq) WHERE parent IS NOT NULL;
+      CREATE INDEX kept_documents_by_org ON kept_documents (kind, org, seq);
       CREATE INDEX kept_documents_by_state ON kept_documents (kind, state, seq);
     `,
   },

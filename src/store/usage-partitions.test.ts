@@ -28,6 +28,15 @@ test('a month begins and ends where the calendar says', () => {
   check('2027-01-01T00:00:00Z', '2027_01', '2027-01-01T00:00:00Z', '2027-02-01T00:00:00Z')
 })
 
+test('who asked before there was any usage sees what comes', () =>
+  withStore(async store => {
+    const list = async () => (await store.usageList({}, { limit: 9 })).rows.length
+    const sums = async () => (await store.usageSummary({}, 'model')).length
+    assert.deepEqual([await list(), await sums()], [0, 0])
+    await store.settle(settlement('req_1'))
+    assert.deepEqual([await list(), await sums()], [1, 1])
+  }))
+
 test('rows of several months are read, summed and verified as one', () =>
   withStore(async (store, path) => {
     const times = ['2026-03-31T23:59:59.999Z', '2026-04-01T00:00:00.000Z', '2026-06-15T12:00:00Z']

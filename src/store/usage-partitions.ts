@@ -71,11 +71,12 @@ export function createViews(database: DatabaseSync): void {
     admitted_ms, settled_ms, ttft_us, duration_us, ${FACTS_COLUMNS}`
   const number = (account: string) => `(SELECT n FROM names WHERE name = '${account}')`
   const usage = months.map(({ name }) => `SELECT ${rows} FROM usage_${name}`)
+  // Of a table that is there, though never a row of it: only a statement that touches a table learns that the views were made anew.
   const none = `SELECT ${rows} FROM (SELECT ${rows
     .slice(0, rows.indexOf(', ((facts'))
     .split(',')
     .map(column => `NULL AS ${column.trim()}`)
-    .join(', ')}, 0 AS facts) WHERE 0`
+    .join(', ')}, 0 AS facts FROM names) WHERE 0`
   const transfers = [
     'SELECT id, debit, credit, nanodollars, kind, request_id, at_ms, memo FROM posted_transfers',
     ...months.flatMap(({ name }) => [

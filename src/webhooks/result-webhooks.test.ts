@@ -36,6 +36,7 @@ function stage(answers: readonly (number | Error)[], kept = new Map<string, Kept
     replace: () => assert.fail('not used'),
     countByState: () => assert.fail('not used'),
     sweep: () => assert.fail('not used'),
+    clear: () => assert.fail('not used'),
   }
   const webhooks = new ResultWebhooks({
     kept: documents,

@@ -200,6 +200,8 @@ async function serve(path: string, pagesMax: number) {
     api: createClientApi({
       ...{ codecs: PROTOCOLS, snapshot: publisher.current, keyHasher, newId, kept: store.kept },
       nowMs: () => Date.now(),
+      // Nobody asks for these here.
+      ...{ files: undefined as never, batches: undefined as never },
       usageOf: (org, requestId) => requestCharge(store, org, requestId, undefined),
       settlementOf: requestId => store.usageByRequest(requestId),
       creditOf: async orgId => ({ totals: await store.creditTotals(orgId), ...books.orgFunds(orgId) }),

@@ -141,6 +141,8 @@ interface Sections {
   readonly webhooks?: readonly object[]
   readonly payments?: object
   readonly egress?: object
+  readonly files?: object
+  readonly batches?: object
   readonly log?: object
 }
 
