@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { setFlagsFromString } from 'node:v8'
 import { destination, type Logger, pino, stdTimeFunctions } from 'pino'
 import { KeyHasher } from './admission/key-hasher.ts'
+import type { ScopedTokens } from './admission/scoped-tokens.ts'
 import { createClientApi } from './api/app.ts'
 import type { OfflineControl, RunningServer, ServeHooks } from './cli/serve-types.ts'
 import { versionText } from './cli/version-text.ts'
@@ -32,6 +33,7 @@ import type { Tariff } from './inference/price.ts'
 import type { InferenceRequest, Protocol } from './inference/request.ts'
 import type { Model, Price, Snapshot, Target } from './inference/snapshot.ts'
 import { type BalanceWatch, Books, type LimitCrossing } from './ledger/books.ts'
+import { keyBudget, tokenBudget } from './ledger/budget-id.ts'
 import { LowBalance } from './ledger/low-balance.ts'
 import { formatDollars, parseDollars } from './ledger/money.ts'
 import type { BudgetCrossing, Notifier } from './ledger/notifier.ts'
@@ -84,6 +86,11 @@ const NANODOLLARS_PER_DOLLAR = 1e9
 const CLOSE_MONTHS_EVERY_MS = 6 * 3_600_000
 const HOUR_MS = 3_600_000
 const DAY_MS = 24 * HOUR_MS
+
+/** A token that is over is known for so long, so that who comes with it is told that it has expired. */
+const TOKENS_KNOWN_MS = 24 * HOUR_MS
+/** And on the books for so long. */
+const TOKENS_KEPT_MS = 90 * 24 * HOUR_MS
 
 /** How often grants are looked for that are over. */
 const END_GRANTS_EVERY_MS = 30_000
@@ -244,6 +251,7 @@ export async function serve(config: Config, hooks: ServeHooks): Promise<RunningS
     )
 
     const { balances, spent, limits } = await store.loadState()
+    const tokens = await store.tokens.live(startedMs)
     const newId = createIdMaker(() => Date.now())
     const webhooks = new Webhooks({ settings: config.webhooks, outbox: store.outbox, clock: SYSTEM_CLOCK, newId })
     const notifier = new WebhookNotifier({
@@ -253,7 +261,13 @@ export async function serve(config: Config, hooks: ServeHooks): Promise<RunningS
     })
     const books: Books = new Books(
       store,
-      { balances, spent: new Map([...spent].map(([keyId, amount]) => [`key:${keyId}`, amount])) },
+      {
+        balances,
+        spent: new Map([
+          ...[...spent].map(([keyId, amount]) => [keyBudget(keyId), amount] as const),
+          ...tokens.map(({ token, spentNanodollars }) => [tokenBudget(token.id), spentNanodollars] as const),
+        ]),
+      },
       {
         onBalance: watchBalances(config, balances, notifier),
         onCrossing: crossing => notifier.budgetCrossed(budgetCrossing(publisher.current(), crossing, Date.now())),
@@ -267,6 +281,7 @@ export async function serve(config: Config, hooks: ServeHooks): Promise<RunningS
       overrunDollars: () => Number(books.overrunNanodollars) / NANODOLLARS_PER_DOLLAR,
     })
     const keyHasher = new KeyHasher(pepper)
+    for (const { token } of tokens) keyHasher.tokens.put(token)
     const salt = randomBytes(16).toString('hex')
     const keptOf = (orgId: string): KeptReader => ({
       find: async (kind, id) => (await store.kept.find(kind, orgId, id, Date.now()))?.json ?? null,
@@ -300,6 +315,7 @@ export async function serve(config: Config, hooks: ServeHooks): Promise<RunningS
     undo.push(closeOldMonths(config, store, log))
     undo.push(await endGrants(store, books, log))
     undo.push(sweepKept(store, log))
+    undo.push(forgetTokens(store, keyHasher.tokens, books, log))
 
     webhooks.start({
       env: process.env,
@@ -826,6 +842,21 @@ function sweepKept(store: HeadraceStore, log: Logger): () => void {
   }
   void sweep()
   const timer = setInterval(sweep, HOUR_MS)
+  return () => clearInterval(timer)
+}
+
+/** Forgets tokens that are over, and deletes those that were for long, now and every hour. Answers what ends it. */
+function forgetTokens(store: HeadraceStore, tokens: ScopedTokens, books: Books, log: Logger): () => void {
+  const forget = async () => {
+    try {
+      books.forgetBudgets(tokens.forget(Date.now() - TOKENS_KNOWN_MS).map(tokenBudget))
+      while ((await store.tokens.sweep(Date.now() - TOKENS_KEPT_MS)) > 0);
+    } catch (error) {
+      log.error({ err: error }, 'tokens that are over could not be deleted')
+    }
+  }
+  void forget()
+  const timer = setInterval(forget, HOUR_MS)
   return () => clearInterval(timer)
 }
 
