@@ -45,7 +45,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   router: [...LEAVES, 'config', 'telemetry'],
   upstreams: [...LEAVES, 'config', 'telemetry'],
   settlement: [...LEAVES, 'config', 'telemetry'],
-  api: [...LEAVES, 'admission', 'protocols', 'config'],
+  api: [...LEAVES, 'admission', 'protocols', 'config', 'statements'],
   gateway: [...LEAVES, ...STAGES, 'config', 'telemetry'],
   engine: [...LEAVES, 'config', 'telemetry'],
   models: [...LEAVES, 'config'],
