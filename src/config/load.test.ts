@@ -166,7 +166,6 @@ test('config: an upstream with its defaults, prices exact', () => {
       queueDepthMax: 1024,
       allowPrivate: true,
       keepsNoPrompts: false,
-      api: 'chat',
       continuation: 'unchanged',
       stoppable: true,
       headersTimeoutMs: 300_000,
