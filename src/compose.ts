@@ -6,6 +6,8 @@ import { setFlagsFromString } from 'node:v8'
 import { destination, type Logger, pino, stdTimeFunctions } from 'pino'
 import { callerOf } from './admission/authenticate.ts'
 import { KeyHasher } from './admission/key-hasher.ts'
+import type { ScopedTokens } from './admission/scoped-tokens.ts'
+import { type AccountPorts, ownLimitId } from './api/account.ts'
 import { createClientApi } from './api/app.ts'
 import { UPLOAD_PATHS } from './api/files.ts'
 import { FORM_BYTES_MAX } from './api/read-upload.ts'
@@ -17,6 +19,7 @@ import { controlSocketPath } from './config/home-paths.ts'
 import { type PriceSetting, tariffOfSetting } from './config/price-setting.ts'
 import type { Config } from './config/schema.ts'
 import { createControlApp } from './control/app.ts'
+import { CustomerAccount } from './control/customer-account.ts'
 import { expireGrants } from './control/expire-grants.ts'
 import { firstRun } from './control/first-run.ts'
 import { LimitSeeder } from './control/limit-seeder.ts'
@@ -43,6 +46,7 @@ import type { Tariff } from './inference/price.ts'
 import type { InferenceRequest, Protocol } from './inference/request.ts'
 import type { Model, Price, Snapshot, Target } from './inference/snapshot.ts'
 import { type BalanceWatch, Books, type LimitCrossing } from './ledger/books.ts'
+import { keyBudget, tokenBudget } from './ledger/budget-id.ts'
 import { LowBalance } from './ledger/low-balance.ts'
 import { formatDollars, parseDollars } from './ledger/money.ts'
 import type { BudgetCrossing, Notifier } from './ledger/notifier.ts'
@@ -69,8 +73,9 @@ import { type Backup, backUp as makeBackup } from './store/backup.ts'
 import { acquireHomeLock } from './store/home-lock.ts'
 import { restore as putBack, type Restored } from './store/restore.ts'
 import { openStore, type Store } from './store/store.ts'
+import { LiveRates } from './telemetry/live-rates.ts'
 import { createPrettyLog } from './telemetry/pretty-log.ts'
-import { PrometheusTelemetry } from './telemetry/telemetry.ts'
+import { PrometheusTelemetry, type Telemetry } from './telemetry/telemetry.ts'
 import { HttpUpstream } from './upstreams/http-upstream.ts'
 import { TokenCounter } from './upstreams/tokenizer/token-counter.ts'
 import { UpstreamSet } from './upstreams/upstream-set.ts'
@@ -97,6 +102,11 @@ const NANODOLLARS_PER_DOLLAR = 1e9
 const CLOSE_MONTHS_EVERY_MS = 6 * 3_600_000
 const HOUR_MS = 3_600_000
 const DAY_MS = 24 * HOUR_MS
+
+/** A token that is over is known for so long, so that who comes with it is told that it has expired. */
+const TOKENS_KNOWN_MS = 24 * HOUR_MS
+/** And on the books for so long. */
+const TOKENS_KEPT_MS = 90 * 24 * HOUR_MS
 
 /** How often grants are looked for that are over. */
 const END_GRANTS_EVERY_MS = 30_000
@@ -257,6 +267,7 @@ export async function serve(config: Config, hooks: ServeHooks): Promise<RunningS
     )
 
     const { balances, spent, limits } = await store.loadState()
+    const tokens = await store.tokens.live(startedMs)
     const newId = createIdMaker(() => Date.now())
     const webhooks = new Webhooks({ settings: config.webhooks, outbox: store.outbox, clock: SYSTEM_CLOCK, newId })
     const notifier = new WebhookNotifier({
@@ -266,7 +277,13 @@ export async function serve(config: Config, hooks: ServeHooks): Promise<RunningS
     })
     const books: Books = new Books(
       store,
-      { balances, spent: new Map([...spent].map(([keyId, amount]) => [`key:${keyId}`, amount])) },
+      {
+        balances,
+        spent: new Map([
+          ...[...spent].map(([keyId, amount]) => [keyBudget(keyId), amount] as const),
+          ...tokens.map(({ token, spentNanodollars }) => [tokenBudget(token.id), spentNanodollars] as const),
+        ]),
+      },
       {
         onBalance: watchBalances(config, balances, notifier),
         onCrossing: crossing => notifier.budgetCrossed(budgetCrossing(publisher.current(), crossing, Date.now())),
@@ -279,7 +296,9 @@ export async function serve(config: Config, hooks: ServeHooks): Promise<RunningS
       openHolds: () => books.openHolds,
       overrunDollars: () => Number(books.overrunNanodollars) / NANODOLLARS_PER_DOLLAR,
     })
+    const live = new LiveRates()
     const keyHasher = new KeyHasher(pepper)
+    for (const { token } of tokens) keyHasher.tokens.put(token)
     const salt = randomBytes(16).toString('hex')
     const keptOf = (orgId: string): KeptReader => ({
       find: async (kind, id) => (await store.kept.find(kind, orgId, id, Date.now()))?.json ?? null,
@@ -293,7 +312,7 @@ export async function serve(config: Config, hooks: ServeHooks): Promise<RunningS
       journal: store,
       upstreams,
       clock: SYSTEM_CLOCK,
-      telemetry,
+      telemetry: observed(telemetry, live),
       notifier,
       keyHasher,
       idempotency: new Idempotency({
@@ -322,6 +341,7 @@ export async function serve(config: Config, hooks: ServeHooks): Promise<RunningS
     })
     undo.push(() => batches.close())
     undo.push(sweepKept(store, files, log))
+    undo.push(forgetTokens(store, keyHasher.tokens, books, log))
 
     webhooks.start({
       env: process.env,
@@ -365,11 +385,14 @@ export async function serve(config: Config, hooks: ServeHooks): Promise<RunningS
     undo.push(() => background.idle())
     const interrupted = await background.recover()
     if (interrupted > 0) log.warn({ interrupted }, 'background responses were cut off by the end of the last server')
+    const account = new CustomerAccount({ store, publish: publisher.publish, randomBytes, pepper, nowMs: Date.now })
     const clientApi = createClientApi({
       codecs: [...codecs.values()],
+      account: accountPorts({ account, store, books, live, checkout: payments?.checkout }),
       snapshot: publisher.current,
       keyHasher,
       nowMs: () => Date.now(),
+      publicModels: config.server.publicModels,
       newId,
       kept: store.kept,
       countInput: (request, model) => countInput(upstreams, request, model),
@@ -398,8 +421,6 @@ export async function serve(config: Config, hooks: ServeHooks): Promise<RunningS
     const listener = await listen({
       pipeline: new DetachedRuns({ pipeline: background, sender: results }),
       codecs,
-      snapshot: publisher.current,
-      keyHasher,
       newId,
       nowMs: () => Date.now(),
       api: clientApi.fetch,
@@ -831,6 +852,52 @@ function budgetCrossing(snapshot: Snapshot, crossing: LimitCrossing, nowMs: numb
   }
 }
 
+/** The telemetry of the data plane, which tells the live rates of settlements as well. */
+function observed(telemetry: Telemetry, live: LiveRates): Telemetry {
+  return {
+    admitted: modelId => telemetry.admitted(modelId),
+    refused: (code, requestId, cause, from) => telemetry.refused(code, requestId, cause, from),
+    replayed: () => telemetry.replayed(),
+    settled(settlement) {
+      telemetry.settled(settlement)
+      live.settled(settlement)
+    },
+  }
+}
+
+/** What customers do about their own account, as the client API asks for it. */
+function accountPorts({
+  account,
+  store,
+  books,
+  live,
+  checkout,
+}: {
+  readonly account: CustomerAccount
+  readonly store: HeadraceStore
+  readonly books: Books
+  readonly live: LiveRates
+  readonly checkout: StripePayments['checkout'] | undefined
+}): AccountPorts {
+  return {
+    funds: orgId => books.orgFunds(orgId),
+    spent: budgetId => books.budgetSpent(budgetId).settledNanodollars,
+    createKey: (orgId, name) => account.createKey(orgId, name),
+    revokeKey: keyId => account.revokeKey(keyId),
+    addToken: token => store.tokens.add(token),
+    revokeToken: (tokenId, revokedMs) => store.tokens.revoke(tokenId, revokedMs),
+    usageHours: selection => account.usageHours(selection),
+    firstHourMs: orgId => account.firstHourMs(orgId),
+    price: priceId => store.priceById(priceId),
+    chargesOf: (orgId, requestIds) => account.chargesOf(orgId, requestIds),
+    setMonthlyLimit: (orgId, amount) => account.setMonthlyLimit(ownLimitId(orgId), orgId, amount),
+    ...(checkout !== undefined && {
+      checkout: (orgId, amountNanodollars) => checkout({ orgId, amountNanodollars, pack: null, id: null }),
+    }),
+    live: () => live.read(Date.now()),
+  }
+}
+
 /** Drops the usage rows of months that the operator no longer keeps, now and every some hours. Answers what ends it. */
 function closeOldMonths(config: Config, store: HeadraceStore, log: Logger): () => void {
   const kept = config.money.usageMonthsKept
@@ -917,6 +984,21 @@ function sweepKept(store: HeadraceStore, files: Files, log: Logger): () => void 
   }
   void sweep()
   const timer = setInterval(sweep, HOUR_MS)
+  return () => clearInterval(timer)
+}
+
+/** Forgets tokens that are over, and deletes those that were for long, now and every hour. Answers what ends it. */
+function forgetTokens(store: HeadraceStore, tokens: ScopedTokens, books: Books, log: Logger): () => void {
+  const forget = async () => {
+    try {
+      books.forgetBudgets(tokens.forget(Date.now() - TOKENS_KNOWN_MS).map(tokenBudget))
+      while ((await store.tokens.sweep(Date.now() - TOKENS_KEPT_MS)) > 0);
+    } catch (error) {
+      log.error({ err: error }, 'tokens that are over could not be deleted')
+    }
+  }
+  void forget()
+  const timer = setInterval(forget, HOUR_MS)
   return () => clearInterval(timer)
 }
 
