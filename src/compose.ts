@@ -6,6 +6,7 @@ import { setFlagsFromString } from 'node:v8'
 import { destination, type Logger, pino, stdTimeFunctions } from 'pino'
 import { callerOf } from './admission/authenticate.ts'
 import { KeyHasher } from './admission/key-hasher.ts'
+import type { ScopedTokens } from './admission/scoped-tokens.ts'
 import { createClientApi } from './api/app.ts'
 import { UPLOAD_PATHS } from './api/files.ts'
 import { FORM_BYTES_MAX } from './api/read-upload.ts'
@@ -43,6 +44,7 @@ import type { Tariff } from './inference/price.ts'
 import type { InferenceRequest, Protocol } from './inference/request.ts'
 import type { Model, Price, Snapshot, Target } from './inference/snapshot.ts'
 import { type BalanceWatch, Books, type LimitCrossing } from './ledger/books.ts'
+import { keyBudget, tokenBudget } from './ledger/budget-id.ts'
 import { LowBalance } from './ledger/low-balance.ts'
 import { formatDollars, parseDollars } from './ledger/money.ts'
 import type { BudgetCrossing, Notifier } from './ledger/notifier.ts'
@@ -97,6 +99,11 @@ const NANODOLLARS_PER_DOLLAR = 1e9
 const CLOSE_MONTHS_EVERY_MS = 6 * 3_600_000
 const HOUR_MS = 3_600_000
 const DAY_MS = 24 * HOUR_MS
+
+/** A token that is over is known for so long, so that who comes with it is told that it has expired. */
+const TOKENS_KNOWN_MS = 24 * HOUR_MS
+/** And on the books for so long. */
+const TOKENS_KEPT_MS = 90 * 24 * HOUR_MS
 
 /** How often grants are looked for that are over. */
 const END_GRANTS_EVERY_MS = 30_000
@@ -257,6 +264,7 @@ export async function serve(config: Config, hooks: ServeHooks): Promise<RunningS
     )
 
     const { balances, spent, limits } = await store.loadState()
+    const tokens = await store.tokens.live(startedMs)
     const newId = createIdMaker(() => Date.now())
     const webhooks = new Webhooks({ settings: config.webhooks, outbox: store.outbox, clock: SYSTEM_CLOCK, newId })
     const notifier = new WebhookNotifier({
@@ -266,7 +274,13 @@ export async function serve(config: Config, hooks: ServeHooks): Promise<RunningS
     })
     const books: Books = new Books(
       store,
-      { balances, spent: new Map([...spent].map(([keyId, amount]) => [`key:${keyId}`, amount])) },
+      {
+        balances,
+        spent: new Map([
+          ...[...spent].map(([keyId, amount]) => [keyBudget(keyId), amount] as const),
+          ...tokens.map(({ token, spentNanodollars }) => [tokenBudget(token.id), spentNanodollars] as const),
+        ]),
+      },
       {
         onBalance: watchBalances(config, balances, notifier),
         onCrossing: crossing => notifier.budgetCrossed(budgetCrossing(publisher.current(), crossing, Date.now())),
@@ -280,6 +294,7 @@ export async function serve(config: Config, hooks: ServeHooks): Promise<RunningS
       overrunDollars: () => Number(books.overrunNanodollars) / NANODOLLARS_PER_DOLLAR,
     })
     const keyHasher = new KeyHasher(pepper)
+    for (const { token } of tokens) keyHasher.tokens.put(token)
     const salt = randomBytes(16).toString('hex')
     const keptOf = (orgId: string): KeptReader => ({
       find: async (kind, id) => (await store.kept.find(kind, orgId, id, Date.now()))?.json ?? null,
@@ -322,6 +337,7 @@ export async function serve(config: Config, hooks: ServeHooks): Promise<RunningS
     })
     undo.push(() => batches.close())
     undo.push(sweepKept(store, files, log))
+    undo.push(forgetTokens(store, keyHasher.tokens, books, log))
 
     webhooks.start({
       env: process.env,
@@ -917,6 +933,21 @@ function sweepKept(store: HeadraceStore, files: Files, log: Logger): () => void 
   }
   void sweep()
   const timer = setInterval(sweep, HOUR_MS)
+  return () => clearInterval(timer)
+}
+
+/** Forgets tokens that are over, and deletes those that were for long, now and every hour. Answers what ends it. */
+function forgetTokens(store: HeadraceStore, tokens: ScopedTokens, books: Books, log: Logger): () => void {
+  const forget = async () => {
+    try {
+      books.forgetBudgets(tokens.forget(Date.now() - TOKENS_KNOWN_MS).map(tokenBudget))
+      while ((await store.tokens.sweep(Date.now() - TOKENS_KEPT_MS)) > 0);
+    } catch (error) {
+      log.error({ err: error }, 'tokens that are over could not be deleted')
+    }
+  }
+  void forget()
+  const timer = setInterval(forget, HOUR_MS)
   return () => clearInterval(timer)
 }
 

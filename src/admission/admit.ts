@@ -1,5 +1,6 @@
 import { ApiError } from '../errors.ts'
 import type { Books, Budget, Hold, HoldRefusal, LimitedRequest } from '../ledger/books.ts'
+import { isTokenBudget, keyBudget, tokenBudget } from '../ledger/budget-id.ts'
 import { formatDollars } from '../ledger/money.ts'
 import { type Ceiling, ceilingOf, dearestOf, holdFor } from '../pricing/ceiling.ts'
 import { AssertionFailure, assert } from '../std/assert.ts'
@@ -165,7 +166,7 @@ export function admitAny(caller: Caller, bids: readonly Bid[], requestId: string
 }
 
 function admitTogether(caller: Caller, bids: Bids, requestId: string, books: Books): Ticket {
-  const budgets: Budget[] = [{ id: `key:${caller.key.id}`, limitNanodollars: caller.key.capNanodollars }]
+  const budgets = budgetsOf(caller)
   const joint = jointly(bids)
   const limited = limitedTogether(bids)
   let refusal: HoldRefusal | null = null
@@ -182,6 +183,14 @@ function admitTogether(caller: Caller, bids: Bids, requestId: string, books: Boo
   throw under !== undefined && limited !== undefined
     ? limitError(under.limit, refusal as HoldRefusal, limited.atMs)
     : refusedError(refusal as HoldRefusal, joint)
+}
+
+// What is spent with a token is spent under its key too.
+function budgetsOf({ key, token }: Caller): Budget[] {
+  const budget = { id: keyBudget(key.id), limitNanodollars: key.capNanodollars }
+  return token === undefined
+    ? [budget]
+    : [budget, { id: tokenBudget(token.id), limitNanodollars: token.limitNanodollars }]
 }
 
 /** The bounds that hold for a request whichever of its models serves it. */
@@ -229,6 +238,7 @@ function refusedError(refusal: HoldRefusal, quote: Bounds): ApiError {
     holdFor(quote.ceiling, quote.inputTokensBound, quote.floorTrancheTokens * quote.choices, quote.searchUnits),
   )
   const available = formatDollars(refusal.available)
+  const cap = isTokenBudget(refusal.budgetId) ? 'the spending limit of this token' : 'the cap of this API key'
   const numbers = `This request can cost up to $${needed}; $${available} is available`
   switch (refusal.reason) {
     case 'credit':
@@ -241,13 +251,11 @@ function refusedError(refusal: HoldRefusal, quote: Bounds): ApiError {
         retryAfterMs: RUNNING_RETRY_MS,
       })
     case 'budget':
-      return new ApiError('key_cap_exceeded', `${numbers} under the cap of this API key.`)
+      return new ApiError('key_cap_exceeded', `${numbers} under ${cap}.`)
     case 'budget_held':
-      return new ApiError(
-        'balance_held',
-        `${numbers} under the cap of this API key while other requests run. Repeat when they end.`,
-        { retryAfterMs: RUNNING_RETRY_MS },
-      )
+      return new ApiError('balance_held', `${numbers} under ${cap} while other requests run. Repeat when they end.`, {
+        retryAfterMs: RUNNING_RETRY_MS,
+      })
     case 'limit':
     case 'limit_held':
       throw new AssertionFailure('a refusal under a limit names it')

@@ -24,6 +24,13 @@ export function priceArgument(text: string): string {
   return checked(text, parsePricePerMillion)
 }
 
+/** Names with commas between them; blanks around them do not count. */
+export function listArgument(text: string): string[] {
+  const names = text.split(',').map(name => name.trim())
+  if (names.includes('')) throw new InvalidArgumentError('Names are wanted, with commas between them.')
+  return names
+}
+
 /** A whole number from 1. */
 export function countArgument(text: string): number {
   const count = Number(text)

@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import { allRows, type ControlClient } from '../control/client.ts'
-import { dollarsArgument, timeFrom } from './arguments.ts'
+import { dollarsArgument, listArgument, timeFrom } from './arguments.ts'
 import { CliError } from './cli-error.ts'
 import type { Io } from './io.ts'
 import { formatMoney, formatTime } from './output/units.ts'
@@ -23,6 +23,7 @@ export function register(program: Command, io: Io): void {
 Examples:
   npx headrace keys create laptop
   npx headrace keys create ci --cap 2.50 --expires 30d    never spends more than $2.50, ends in 30 days
+  npx headrace keys create app --models qwen3-0.6b        may use no other model
   npx headrace keys revoke laptop`,
     )
 
@@ -33,11 +34,12 @@ Examples:
     .option('--org <org>', 'id or name of the org; not needed while there is one')
     .option('--project <id>', 'project of the org that it belongs to')
     .option('--cap <dollars>', 'most that may ever be spent through it', dollarsArgument)
+    .option('--models <ids>', 'the only models that it may use, with commas between them', listArgument)
     .option('--expires <time>', 'when it ends: 30d, 12h, 2026-12-31', (text: string) => timeFrom(text, io.nowMs(), 1))
     .action(
       async (
         name: string,
-        options: { org?: string; project?: string; cap?: string; expires?: string },
+        options: { org?: string; project?: string; cap?: string; models?: string[]; expires?: string },
         command: Command,
       ) => {
         const session = openSession(io, command)
@@ -48,6 +50,7 @@ Examples:
             name,
             project: options.project ?? null,
             cap: options.cap ?? null,
+            models: options.models ?? null,
             expires_at: options.expires ?? null,
           })
         })
@@ -55,6 +58,7 @@ Examples:
           const { bold, dim } = session.style
           const bounds = [
             key.cap === null ? '' : `spends at most ${formatMoney(key.cap)}`,
+            key.models === null ? '' : `only ${key.models.join(' and ')}`,
             key.expires_at === null ? '' : `ends ${formatTime(key.expires_at)} UTC`,
           ].filter(text => text !== '')
           return `${bold(key.secret)}\n${dim(`Shown once; keep it. ${key.id}, ${[`for ${key.org}`, ...bounds].join(', ')}.`)}\n`

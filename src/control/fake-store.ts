@@ -1,5 +1,5 @@
 import type { LimitRule, Project } from '../inference/limit-rule.ts'
-import type { ApiKey, Org, Price } from '../inference/snapshot.ts'
+import type { ApiKey, KeyUpdate, Org, Price } from '../inference/snapshot.ts'
 import { GRANTS, orgAccount, REVENUE } from '../ledger/account.ts'
 import { type GrantEvent, remainingOfGrants, smallestAmount } from '../ledger/grant.ts'
 import type { Admission, Settlement, Transfer } from '../ledger/journal.ts'
@@ -96,10 +96,11 @@ export class FakeStore implements ControlStore {
     this.keys.set(key.id, key)
   }
 
-  async updateKey(keyId: string, change: { name?: string; capNanodollars?: bigint | null }) {
+  async updateKey(keyId: string, change: KeyUpdate) {
     const key = this.keys.get(keyId) as ApiKey
     const capNanodollars = change.capNanodollars === undefined ? key.capNanodollars : change.capNanodollars
-    this.keys.set(keyId, { ...key, name: change.name ?? key.name, capNanodollars })
+    const models = change.models === undefined ? (key.models ?? null) : change.models
+    this.keys.set(keyId, { ...key, name: change.name ?? key.name, capNanodollars, models })
   }
 
   async revokeKey(keyId: string, revokedMs: number) {

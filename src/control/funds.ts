@@ -1,4 +1,5 @@
 import type { Funds } from '../ledger/books.ts'
+import { keyBudget } from '../ledger/budget-id.ts'
 import type { Control } from './control-context.ts'
 
 /** Spent and held through one key, nanodollars. */
@@ -17,8 +18,7 @@ export async function orgFunds(control: Control, orgId: string): Promise<Funds> 
 /** Looks up what keys have spent, from the same source as `orgFunds`. */
 export async function keySpending(control: Control): Promise<(keyId: string) => KeySpending> {
   const { books } = control
-  // `key:<id>` is the name of a key's cap among the budgets of the books.
-  if (books !== undefined) return keyId => books.budgetSpent(`key:${keyId}`)
+  if (books !== undefined) return keyId => books.budgetSpent(keyBudget(keyId))
   const { spent } = await control.store.loadState()
   return keyId => ({ settledNanodollars: spent.get(keyId) ?? 0n, heldNanodollars: 0n })
 }

@@ -17,6 +17,7 @@ test('a key tells its secret once, and works from then on', async () => {
     hint: secret.slice(-4),
     state: 'active',
     cap: '2.50',
+    models: null,
     spent: '0.00',
     held: '0.00',
     created_at: NOW,
@@ -39,6 +40,23 @@ test('a key is renamed, capped, uncapped, and revoked once for good', async () =
   const revoked = await client.revokeKey(id)
   assert.deepEqual([revoked.name, revoked.state, revoked.revoked_at], ['desktop', 'revoked', NOW])
   assert.deepEqual(await client.revokeKey(id), revoked)
+})
+
+test('a key is for the models that it names, by their ids', async () => {
+  const { client, refused, publisher } = await createHarness()
+  const org = await client.createOrg({ name: 'Acme' })
+  const targets = [{ upstream: 'engine', upstream_model: 'small.gguf' }]
+  await client.putModel('a/b', { context_tokens: 100, aliases: ['small'], targets })
+  const { id, models } = await client.createKey({ org: org.id, name: 'app', models: ['small', 'a/b'] })
+  assert.deepEqual(models, ['a/b'])
+  assert.deepEqual(publisher.current().keys.get(id)?.models, ['a/b'])
+  assert.deepEqual((await client.updateKey(id, { name: 'other' })).models, ['a/b'])
+  assert.equal((await client.updateKey(id, { models: null })).models, null)
+  for (const line of ['POST /keys', `PATCH /keys/${id}`]) {
+    const body = { ...(line.startsWith('POST') && { org: org.id, name: 'k' }), models: ['gone'] }
+    await refused(line, body, 404, 'model_not_found', /models: there is no model "gone"/, 'models')
+    await refused(line, { ...body, models: [] }, 400, 'invalid_value', /models/, 'models')
+  }
 })
 
 test('spent and held come from the books', async () => {

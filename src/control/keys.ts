@@ -20,7 +20,11 @@ import {
 import { type KeySpending, keySpending } from './funds.ts'
 
 const KeyParams = z.object({ key: z.string().openapi({ example: 'key_0aB3dE5gH7jK9m' }) })
+const MODELS = 'The only models that it may use, by id or alias; null: all that are offered.'
+const MODELS_MAX = 256
 const CAP = 'Most that may ever be spent through this key; null for no bound but the credit of its org.'
+
+const ModelsIn = z.array(z.string()).min(1).max(MODELS_MAX)
 
 /** An API key, as answered; its secret is told once, by what created it. */
 export const KeyBody = z
@@ -32,6 +36,7 @@ export const KeyBody = z
     hint: z.string().openapi({ description: 'The last characters of the secret.' }),
     state: z.enum(['active', 'expired', 'revoked']),
     cap: DollarsOut.nullable().openapi({ description: CAP }),
+    models: z.array(z.string()).nullable().openapi({ description: MODELS }),
     spent: DollarsOut.openapi({ description: 'Charged for requests made with this key.' }),
     held: DollarsOut.openapi({ description: 'Set aside for its requests that run.' }),
     created_at: TimeOut,
@@ -60,6 +65,9 @@ export const KeyCreate = z
     cap: DollarsIn.nullable()
       .default(null)
       .openapi({ type: ['string', 'null'], description: CAP }),
+    models: ModelsIn.nullable()
+      .default(null)
+      .openapi({ type: ['array', 'null'], description: MODELS }),
     expires_at: TimeIn.nullable()
       .default(null)
       .openapi({ type: ['string', 'null'], description: 'In the future; null: never.' }),
@@ -73,6 +81,9 @@ export const KeyChange = z
     cap: DollarsIn.nullable()
       .optional()
       .openapi({ type: ['string', 'null'], description: CAP }),
+    models: ModelsIn.nullable()
+      .optional()
+      .openapi({ type: ['array', 'null'], description: MODELS }),
   })
   .openapi('KeyChange')
 
@@ -118,7 +129,7 @@ export function keyRoutes(app: ControlApp, control: Control): void {
       responses: answers(201, 'The key. This is the only time its secret is told.', KeyCreated),
     }),
     async context => {
-      const { org, name, project, cap, expires_at } = context.req.valid('json')
+      const { org, name, project, cap, models, expires_at } = context.req.valid('json')
       const nowMs = control.clock.nowMs()
       if (expires_at !== null && expires_at <= nowMs) {
         throw new ApiError('invalid_value', 'expires_at: has to be in the future', { param: 'expires_at' })
@@ -136,6 +147,7 @@ export function keyRoutes(app: ControlApp, control: Control): void {
           hash: hashSecret(control.pepper, secret),
           hint: hintOf(secret),
           capNanodollars: cap,
+          models: models === null ? null : modelIds(control, models),
           createdMs: nowMs,
           expiresMs: expires_at,
           revokedMs: null,
@@ -160,16 +172,20 @@ export function keyRoutes(app: ControlApp, control: Control): void {
       method: 'patch',
       path: '/control/v1/keys/{key}',
       operationId: 'updateKey',
-      summary: 'Rename an API key or change its cap',
+      summary: 'Rename an API key, or change its cap or its models',
       request: { params: KeyParams, body: jsonBody(KeyChange) },
       responses: answers(200, 'The key after the change.', KeyBody),
     }),
     async context => {
       const { key: keyId } = context.req.valid('param')
-      const { name, cap } = context.req.valid('json')
+      const { name, cap, models } = context.req.valid('json')
       await control.change(async () => {
         control.key(keyId)
-        await control.store.updateKey(keyId, { name, capNanodollars: cap })
+        await control.store.updateKey(keyId, {
+          name,
+          capNanodollars: cap,
+          models: models == null ? models : modelIds(control, models),
+        })
       })
       return context.json(await answer(keyId), 200)
     },
@@ -193,6 +209,22 @@ export function keyRoutes(app: ControlApp, control: Control): void {
   )
 }
 
+/** Aliases become the ids of their models, so that a key keeps its models when an alias goes to another. */
+function modelIds(control: Control, names: readonly string[]): string[] {
+  const ids = names.map(name => {
+    const model = control.snapshot().models.get(name)
+    if (model !== undefined) return model.id
+    throw new ApiError(
+      'model_not_found',
+      `models: there is no model ${JSON.stringify(name)}; headrace models lists them.`,
+      {
+        param: 'models',
+      },
+    )
+  })
+  return [...new Set(ids)]
+}
+
 function refuseOthersProject(control: Control, projectId: string, orgId: string): void {
   if (control.snapshot().projects.get(projectId)?.orgId === orgId) return
   throw new ApiError(
@@ -214,6 +246,7 @@ function keyBody(key: ApiKey, spending: KeySpending, nowMs: number): z.infer<typ
     hint: key.hint,
     state: key.revokedMs !== null ? 'revoked' : expired ? 'expired' : 'active',
     cap: formatDollarsOrNull(key.capNanodollars),
+    models: key.models == null ? null : [...key.models],
     spent: formatDollars(spending.settledNanodollars),
     held: formatDollars(spending.heldNanodollars),
     created_at: formatTime(key.createdMs),

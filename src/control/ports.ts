@@ -1,5 +1,5 @@
 import type { LimitRule, Project } from '../inference/limit-rule.ts'
-import type { ApiKey, Price, Snapshot } from '../inference/snapshot.ts'
+import type { ApiKey, KeyUpdate, Price, Snapshot } from '../inference/snapshot.ts'
 import type { Funds } from '../ledger/books.ts'
 import type { CreditTotals, OpenGrant } from '../ledger/grant.ts'
 import type { Admission, Ending, Settlement, Transfer } from '../ledger/journal.ts'
@@ -102,7 +102,7 @@ export interface ControlStore {
     pieceMs: number | null,
   ): Promise<readonly { readonly atMs: number; readonly endUserId: string | null; readonly used: bigint }[]>
   createKey(key: ApiKey): Promise<void>
-  updateKey(keyId: string, change: { name?: string; capNanodollars?: bigint | null }): Promise<void>
+  updateKey(keyId: string, change: KeyUpdate): Promise<void>
   revokeKey(keyId: string, revokedMs: number): Promise<void>
   /** Adds the transfer unless one of its id is on record; answers the one on record. */
   addCredit(transfer: Transfer): Promise<{ added: boolean; transfer: Transfer }>

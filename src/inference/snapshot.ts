@@ -25,9 +25,18 @@ export interface ApiKey {
   readonly hint: string
   /** Most that may ever be spent through this key, nanodollars; null when unbounded. */
   readonly capNanodollars: bigint | null
+  /** Ids of the only models that it may use; absent or null: all. */
+  readonly models?: readonly string[] | null
   readonly createdMs: number
   readonly expiresMs: number | null
   readonly revokedMs: number | null
+}
+
+/** What may be changed of an API key; what is left out stays. */
+export interface KeyUpdate {
+  readonly name?: string | undefined
+  readonly capNanodollars?: bigint | null | undefined
+  readonly models?: readonly string[] | null | undefined
 }
 
 /** An upstream plus the model's name there. */

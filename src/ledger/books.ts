@@ -5,9 +5,9 @@ import type { KeptDocument } from './kept-document.ts'
 import { type Limit, LimitCounter, type Piece } from './limit-counter.ts'
 import type { StoredAnswer } from './stored-answer.ts'
 
-/** How much a key may ever spend, which a hold must fit under beside the org's credit. */
+/** How much a key, or a token derived from one, may ever spend, which a hold must fit under beside the org's credit. */
 export interface Budget {
-  /** Stable name of what is limited, such as `key:<id>`. */
+  /** Stable name of what is limited, `key:<id>` or `token:<id>`. */
   readonly id: string
   /** Most that may be settled and held under it, nanodollars; null counts without limiting. */
   readonly limitNanodollars: bigint | null
@@ -234,6 +234,11 @@ export class Books {
   budgetSpent(budgetId: string): { readonly settledNanodollars: bigint; readonly heldNanodollars: bigint } {
     const { settled, held } = this.#budget(budgetId)
     return { settledNanodollars: settled, heldNanodollars: held }
+  }
+
+  /** Forgets budgets of what is over; one that something is still held under stays. */
+  forgetBudgets(budgetIds: readonly string[]): void {
+    for (const id of budgetIds) if (this.#budgets.get(id)?.held === 0n) this.#budgets.delete(id)
   }
 
   #org(orgId: string): Counter {

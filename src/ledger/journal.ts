@@ -61,6 +61,8 @@ export interface Settlement {
   readonly requestId: string
   readonly orgId: string
   readonly keyId: string
+  /** The token derived from the key that the request came with; null or absent: it came with the key itself. */
+  readonly tokenId?: string | null
   readonly modelId: string
   readonly protocol: Protocol
   readonly stream: boolean

@@ -17,6 +17,8 @@ export interface RequestFacts {
   readonly keyId: string
   /** Those that it may be served by, best first. */
   readonly models: readonly Model[]
+  /** Of the token derived from the key that it was sent with; null: with the key itself. */
+  readonly tokenId: string | null
   readonly stream: boolean
   readonly choices: number
   readonly includeUsage: boolean
@@ -65,11 +67,11 @@ export class Auditor {
   readonly #cases = new Map<string, Case>()
   /** Requests of the running process whose hold is open. */
   #open = new Set<string>()
-  /** Charges that the running process knows to be durable, by `org:` or `key:` id. */
+  /** Charges that the running process knows to be durable, by `org:`, `key:` or `token:` id. */
   #charged = new Map<string, bigint>()
   #drained = false
 
-  /** `credits` in nanodollars by org; `caps` by key, null without one; `limits` by key. */
+  /** `credits` in nanodollars by org; `caps` by budget of a key or token (`key:` or `token:` id), null without one; `limits` by key. */
   constructor(
     credits: ReadonlyMap<string, bigint>,
     caps: ReadonlyMap<string, bigint | null>,
@@ -169,7 +171,7 @@ export class Auditor {
       return
     }
     this.#charge(`org:${settlement.orgId}`, settlement.chargeNanodollars)
-    this.#charge(`key:${settlement.keyId}`, settlement.chargeNanodollars)
+    for (const budget of budgetsOf(settlement)) this.#charge(budget, settlement.chargeNanodollars)
   }
 
   /** The bytes that make an answer complete are leaving: settled before told. */
@@ -193,13 +195,13 @@ export class Auditor {
         this.wrong(orgId, `${charged} charged and ${heldNanodollars} held of ${credited}`)
       if (this.#open.size === 0 && heldNanodollars !== 0n) this.wrong(orgId, `${heldNanodollars} held for nobody`)
     }
-    for (const [keyId, cap] of this.#caps) {
-      const { settledNanodollars, heldNanodollars } = books.budgetSpent(`key:${keyId}`)
-      const charged = this.#charged.get(`key:${keyId}`) ?? 0n
-      if (settledNanodollars !== charged) this.wrong(keyId, `spent ${settledNanodollars}, should be ${charged}`)
+    for (const [budgetId, cap] of this.#caps) {
+      const { settledNanodollars, heldNanodollars } = books.budgetSpent(budgetId)
+      const charged = this.#charged.get(budgetId) ?? 0n
+      if (settledNanodollars !== charged) this.wrong(budgetId, `spent ${settledNanodollars}, should be ${charged}`)
       if (heldNanodollars < 0n || (cap !== null && charged + heldNanodollars > cap))
-        this.wrong(keyId, `${charged} charged and ${heldNanodollars} held of ${cap}`)
-      if (this.#open.size === 0 && heldNanodollars !== 0n) this.wrong(keyId, `${heldNanodollars} held for nobody`)
+        this.wrong(budgetId, `${charged} charged and ${heldNanodollars} held of ${cap}`)
+      if (this.#open.size === 0 && heldNanodollars !== 0n) this.wrong(budgetId, `${heldNanodollars} held for nobody`)
     }
   }
 
@@ -260,9 +262,9 @@ export class Auditor {
     this.#drained = false
     this.#reserved = new Map()
     this.#charged = new Map()
-    for (const { orgId, keyId, chargeNanodollars } of this.#disk.settlements.values()) {
-      this.#charge(`org:${orgId}`, chargeNanodollars)
-      this.#charge(`key:${keyId}`, chargeNanodollars)
+    for (const settlement of this.#disk.settlements.values()) {
+      this.#charge(`org:${settlement.orgId}`, settlement.chargeNanodollars)
+      for (const budget of budgetsOf(settlement)) this.#charge(budget, settlement.chargeNanodollars)
     }
     this.#checkDisk()
   }
@@ -287,8 +289,9 @@ export class Auditor {
 
   #checkDisk(): void {
     const perOwner = new Map<string, bigint>()
-    for (const { orgId, keyId, chargeNanodollars } of this.#disk.settlements.values()) {
-      for (const owner of [orgId, keyId]) perOwner.set(owner, (perOwner.get(owner) ?? 0n) + chargeNanodollars)
+    for (const settlement of this.#disk.settlements.values()) {
+      for (const owner of [settlement.orgId, ...budgetsOf(settlement)])
+        addTo(perOwner, owner, settlement.chargeNanodollars)
     }
     for (const [orgId, credited] of this.#credits) {
       const charged = perOwner.get(orgId) ?? 0n
@@ -297,8 +300,9 @@ export class Auditor {
       this.#checkGrants(orgId, charged)
       if (this.#disk.state().balances.get(orgId) !== credited - charged) this.wrong(orgId, 'transfers do not balance')
     }
-    for (const [keyId, cap] of this.#caps) {
-      if (cap !== null && (perOwner.get(keyId) ?? 0n) > cap) this.wrong(keyId, 'the disk has charges beyond its cap')
+    for (const [budgetId, cap] of this.#caps) {
+      if (cap !== null && (perOwner.get(budgetId) ?? 0n) > cap)
+        this.wrong(budgetId, 'the disk has charges beyond its cap')
     }
   }
 
@@ -321,7 +325,8 @@ export class Auditor {
   // The table of docs/concepts/endings.md, told a second time.
   #checkSettlement({ facts, attempt }: Case, settlement: Settlement): void {
     const { ending, usage, chargeNanodollars, overrunNanodollars, heldNanodollars, requestId } = settlement
-    if (settlement.orgId !== facts.orgId || settlement.keyId !== facts.keyId)
+    const tokenId = settlement.tokenId ?? null
+    if (settlement.orgId !== facts.orgId || settlement.keyId !== facts.keyId || tokenId !== facts.tokenId)
       this.wrong(requestId, 'charged to somebody else')
     const model = facts.models.find(({ id }) => id === settlement.modelId)
     const price = model?.prices.find(({ id }) => id === settlement.priceId)
@@ -443,6 +448,11 @@ export class Auditor {
   #charge(owner: string, nanodollars: bigint): void {
     addTo(this.#charged, owner, nanodollars)
   }
+}
+
+/** The budgets that a settlement counts under: that of the key, and that of the token derived from it. */
+function budgetsOf({ keyId, tokenId }: Settlement): string[] {
+  return [`key:${keyId}`, ...(tokenId == null ? [] : [`token:${tokenId}`])]
 }
 
 /** The line of the table of endings that a settlement belongs to, told from what the upstream did and the client asked for. */

@@ -72,9 +72,10 @@ export class SimulatedDisk {
   state(): BooksState {
     const balances = new Map(this.credits)
     const spent = new Map<string, bigint>()
-    for (const { orgId, keyId, chargeNanodollars } of this.settlements.values()) {
+    for (const { orgId, keyId, tokenId, chargeNanodollars } of this.settlements.values()) {
       balances.set(orgId, (balances.get(orgId) ?? 0n) - chargeNanodollars)
       spent.set(`key:${keyId}`, (spent.get(`key:${keyId}`) ?? 0n) + chargeNanodollars)
+      if (tokenId != null) spent.set(`token:${tokenId}`, (spent.get(`token:${tokenId}`) ?? 0n) + chargeNanodollars)
     }
     return { balances, spent }
   }

@@ -51,6 +51,7 @@ export class BatchWriter {
   readonly #row: (Cell | bigint)[] = Array(USAGE_COLUMNS).fill(null)
   readonly #addBalance: StatementSync
   readonly #addSpent: StatementSync
+  readonly #addTokenSpent: StatementSync
   readonly #addRollup: StatementSync
   readonly #insertAdmission: StatementSync
   readonly #deleteAdmission: StatementSync
@@ -67,6 +68,9 @@ export class BatchWriter {
     )
     this.#addSpent = database.prepare(
       'INSERT INTO key_spent VALUES (?, ?) ON CONFLICT DO UPDATE SET nanodollars = nanodollars + excluded.nanodollars',
+    )
+    this.#addTokenSpent = database.prepare(
+      'INSERT INTO token_spent VALUES (?, ?) ON CONFLICT DO UPDATE SET nanodollars = nanodollars + excluded.nanodollars',
     )
     this.#addRollup = database.prepare(
       `INSERT INTO rollups VALUES (${marks(12)}) ON CONFLICT DO UPDATE SET requests = requests + excluded.requests, input = input + excluded.input,
@@ -175,6 +179,7 @@ export class BatchWriter {
     for (const [account, amount] of sums.balances) this.#addBalance.run(account, amount)
     for (const [account, amount] of sums.charged) this.#grants.spend(account, amount)
     for (const [key, amount] of sums.spent) this.#addSpent.run(key, amount)
+    for (const [token, amount] of sums.tokens) this.#addTokenSpent.run(token, amount)
     for (const { key, requests, input, cached, output, charge } of sums.rollups.values()) {
       this.#addRollup.run(...key, requests, input, cached, output, charge)
     }
@@ -210,7 +215,10 @@ export class BatchWriter {
     row[5] = upstream
     row[6] = price
     row[7] = endUser === null ? null : names.number(endUser)
-    for (let i = CELL.facts; i < SETTLEMENT_CELLS; i++) row[i + 1] = cells[at + i] as Cell
+    for (let i = CELL.facts; i < CELL.tokenId; i++) row[i + 1] = cells[at + i] as Cell
+    const tokenId = cells[at + CELL.tokenId] as string | null
+    const token = tokenId === null ? null : names.number(tokenId)
+    row[CELL.tokenId + 1] = token
     if (!this.#usage.insert(row, count(CELL.admittedMs), settledMs)) return
     const answer = this.#answers.size === 0 ? undefined : this.#answers.get(at / SETTLEMENT_CELLS)
     if (answer !== undefined) this.#stored.put(answer, requestId, settledMs)
@@ -221,6 +229,7 @@ export class BatchWriter {
       sums.move(account, names.number(REVENUE), charge)
       add(sums.charged, account, charge)
       add(sums.spent, key, charge)
+      if (token !== null) add(sums.tokens, token, charge)
     }
     const hour = Math.floor(settledMs / HOUR_MS)
     const rollup = sums.rollup(hour, org, key, model, upstream, price, endingOf(count(CELL.facts)))
@@ -243,6 +252,7 @@ class Sums {
   /** Charges by account of the org. */
   readonly charged = new Map<number, bigint>()
   readonly spent = new Map<number, bigint>()
+  readonly tokens = new Map<number, bigint>()
   readonly rollups = new Map<string, Rollup>()
   #last: Rollup | null = null
 

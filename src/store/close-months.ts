@@ -31,6 +31,10 @@ export function closeMonths(database: DatabaseSync, names: Names, beforeMs: numb
         .prepare(`INSERT INTO closed_months SELECT ?, ?, ?, count(*), ? FROM usage_${name} WHERE true
            ON CONFLICT DO UPDATE SET requests = requests + excluded.requests`)
         .run(name, fromMs / HOUR_MS, toMs / HOUR_MS, nowMs)
+      database.exec(
+        `INSERT INTO closed_token_charges SELECT '${name}', token, sum(charge) FROM usage_${name} WHERE token IS NOT NULL AND charge > 0 GROUP BY token
+         ON CONFLICT DO UPDATE SET nanodollars = nanodollars + excluded.nanodollars`,
+      )
       // The views name the table, so they have to be made anew before it can go.
       database.exec('DROP VIEW usage; DROP VIEW transfers')
       database.exec(`DROP TABLE usage_${name}`)

@@ -1,6 +1,6 @@
 import type { DatabaseSync, SQLInputValue } from 'node:sqlite'
 import type { LimitRule, Project } from '../inference/limit-rule.ts'
-import type { ApiKey, Price } from '../inference/snapshot.ts'
+import type { ApiKey, KeyUpdate, Price } from '../inference/snapshot.ts'
 import { type AccountId, GRANTS } from '../ledger/account.ts'
 import { smallestAmount } from '../ledger/grant.ts'
 import type { Transfer } from '../ledger/journal.ts'
@@ -34,6 +34,10 @@ const INTEGER_MAX = 2n ** 63n - 1n
 function refuseCap(capNanodollars: bigint | null): void {
   if (capNanodollars !== null && (capNanodollars < 0n || capNanodollars > INTEGER_MAX))
     throw new StoreRefused(`A cap of ${capNanodollars} n$ is below zero, or beyond what the books hold.`)
+}
+
+function modelsJson(models: readonly string[] | null): string | null {
+  return models === null ? null : JSON.stringify(models)
 }
 
 /** What the control plane changes: each method is one transaction, on disk when it returns. */
@@ -78,7 +82,8 @@ export class ControlWrites {
       if (this.#has('api_keys', 'hash', key.hash)) throw new StoreRefused('There is already a key of this secret.')
       refuseCap(key.capNanodollars)
       this.#run(
-        'INSERT INTO api_keys VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
+        `INSERT INTO api_keys (id, org_id, name, hash, hint, cap_nanodollars, created_ms, expires_ms, revoked_ms, project_id, models)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
         key.id,
         key.orgId,
         key.name,
@@ -89,6 +94,7 @@ export class ControlWrites {
         key.expiresMs,
         key.revokedMs,
         key.projectId,
+        modelsJson(key.models ?? null),
       )
     })
   }
@@ -115,13 +121,15 @@ export class ControlWrites {
     this.#change(() => this.#run('DELETE FROM limits WHERE id = ?', limitId))
   }
 
-  updateKey(keyId: string, change: { name?: string; capNanodollars?: bigint | null }): void {
+  updateKey(keyId: string, change: KeyUpdate): void {
     this.#change(() => {
       this.#need('api_keys', 'key', keyId)
       refuseCap(change.capNanodollars ?? null)
       if (change.name !== undefined) this.#run('UPDATE api_keys SET name = ? WHERE id = ?', change.name, keyId)
       if (change.capNanodollars !== undefined)
         this.#run('UPDATE api_keys SET cap_nanodollars = ? WHERE id = ?', change.capNanodollars, keyId)
+      if (change.models !== undefined)
+        this.#run('UPDATE api_keys SET models = ? WHERE id = ?', modelsJson(change.models), keyId)
     })
   }
 

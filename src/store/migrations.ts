@@ -1,5 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { moveUsageByMonth } from './move-usage-by-month.ts'
+import { addTokenColumn } from './scoped-tokens.ts'
 import { createViews } from './usage-partitions.ts'
 
 /** One step of the schema. Steps are numbered from 1, run in order, forward only, each in a transaction. */
@@ -205,5 +206,26 @@ export const MIGRATIONS: readonly Migration[] = [
     name: 'search units of reranks',
     sql: '',
     run: createViews,
+  },
+  {
+    name: 'tokens derived from API keys, and keys for some models alone',
+    // Ids begin with the time, so that they sort by it. What closed months carry over is what was spent with each token in them.
+    sql: `
+      ALTER TABLE api_keys ADD COLUMN models TEXT CHECK (models IS NULL OR json_valid(models));
+      CREATE TABLE scoped_tokens (
+        id TEXT PRIMARY KEY, org_id TEXT NOT NULL REFERENCES orgs (id), key_id TEXT NOT NULL REFERENCES api_keys (id),
+        models TEXT CHECK (models IS NULL OR json_valid(models)), limit_nanodollars INTEGER CHECK (limit_nanodollars > 0),
+        created_ms INTEGER NOT NULL, expires_ms INTEGER NOT NULL, revoked_ms INTEGER
+      ) STRICT, WITHOUT ROWID;
+      CREATE INDEX scoped_tokens_by_end ON scoped_tokens (expires_ms);
+      CREATE TABLE token_spent (token INTEGER PRIMARY KEY REFERENCES names (n), nanodollars INTEGER NOT NULL CHECK (nanodollars >= 0)) STRICT;
+      CREATE TABLE closed_token_charges (
+        month TEXT NOT NULL, token INTEGER NOT NULL, nanodollars INTEGER NOT NULL CHECK (nanodollars > 0), PRIMARY KEY (month, token)
+      ) STRICT, WITHOUT ROWID;
+    `,
+    run: database => {
+      addTokenColumn(database)
+      createViews(database)
+    },
   },
 ]

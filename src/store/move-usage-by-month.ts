@@ -36,7 +36,7 @@ export function moveUsageByMonth(database: DatabaseSync): void {
     database
       .prepare(
         `INSERT INTO usage_${name} SELECT u.request_id, a.n, u.org, u.key, u.model, u.upstream, u.price, NULL, ${FACTS}, u.input, u.cached, u.written,
-         u.output, u.reasoning, u.charge, u.overrun, u.held, NULL, u.admitted_ms, u.settled_ms, u.ttft_us, u.duration_us
+         u.output, u.reasoning, u.charge, u.overrun, u.held, NULL, u.admitted_ms, u.settled_ms, u.ttft_us, u.duration_us, NULL
          FROM old_usage u JOIN names o ON o.n = u.org JOIN names a ON a.name = 'org:' || o.name WHERE u.settled_ms >= ? AND u.settled_ms < ?`,
       )
       .run(fromMs, toMs)

@@ -26,9 +26,10 @@ type Row = Record<string, unknown>
 
 const HOUR_MS = 3_600_000
 const SETTLEMENT = `
-  SELECT u.*, o.name AS org, k.name AS key, m.name AS model, up.name AS upstream, p.name AS price, e.name AS end_user FROM usage u
+  SELECT u.*, o.name AS org, k.name AS key, m.name AS model, up.name AS upstream, p.name AS price, e.name AS end_user, t.name AS token FROM usage u
   JOIN names o ON o.n = u.org JOIN names k ON k.n = u.key JOIN names m ON m.n = u.model
-  JOIN names up ON up.n = u.upstream JOIN names p ON p.n = u.price LEFT JOIN names e ON e.n = u.end_user`
+  JOIN names up ON up.n = u.upstream JOIN names p ON p.n = u.price LEFT JOIN names e ON e.n = u.end_user
+  LEFT JOIN names t ON t.n = u.token`
 
 /** What the server needs to know at its start. */
 export function loadState(database: DatabaseSync): {
@@ -319,6 +320,7 @@ function keyOf(row: Row): ApiKey {
     hash: text(row.hash),
     hint: text(row.hint),
     capNanodollars: row.cap_nanodollars as bigint | null,
+    ...(row.models !== null && { models: JSON.parse(text(row.models)) }),
     createdMs: Number(row.created_ms),
     expiresMs: maybeMs(row.expires_ms),
     revokedMs: maybeMs(row.revoked_ms),

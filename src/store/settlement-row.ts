@@ -32,10 +32,11 @@ export const CELL = {
   settledMs: 18,
   ttftUs: 19,
   durationUs: 20,
+  tokenId: 21,
 } as const
 
 /** Cells of one settlement. */
-export const SETTLEMENT_CELLS = 21
+export const SETTLEMENT_CELLS = 22
 
 /** Numbers are what the database holds: append only. */
 const SOURCES: readonly CountSource[] = ['absent', 'reported', 'counted']
@@ -94,6 +95,7 @@ export function packSettlement(cells: Cell[], settlement: Settlement): void {
     Math.round(settlement.settledMs),
     settlement.ttftMs === null ? null : Math.round(settlement.ttftMs * 1000),
     Math.round(settlement.durationMs * 1000),
+    settlement.tokenId ?? null,
   )
 }
 
@@ -171,6 +173,7 @@ export function settlementOf(row: Record<string, unknown>): Settlement {
     requestId: String(row.request_id),
     orgId: String(row.org),
     keyId: String(row.key),
+    ...(row.token !== null && { tokenId: String(row.token) }),
     modelId: String(row.model),
     protocol: PROTOCOLS[Number(row.protocol)] as Protocol,
     stream: Number(row.stream) === 1,

@@ -1,5 +1,5 @@
 import type { LimitRule, Project } from '../inference/limit-rule.ts'
-import type { ApiKey, Org, Price } from '../inference/snapshot.ts'
+import type { ApiKey, KeyUpdate, Org, Price } from '../inference/snapshot.ts'
 import type { CreditTotals, OpenGrant } from '../ledger/grant.ts'
 import {
   type Admission,
@@ -18,6 +18,7 @@ import type { Batch, BatchExtras, PackedAnswer, PlacedDocument } from './message
 import { type Outbox, outboxOver } from './outbox.ts'
 import { type PaymentRecords, paymentRecordsOver } from './payment-events.ts'
 import type { UsageGroup, UsageSelection, UsageSum } from './reads.ts'
+import { type ScopedTokenRecords, scopedTokensOver } from './scoped-tokens.ts'
 import { type Cell, packAdmission, packSettlement } from './settlement-row.ts'
 import type { HourSelection, StatementRead, TransferSelection, UsageHourRow } from './statement-reads.ts'
 import { packAnswer } from './stored-answers.ts'
@@ -93,6 +94,8 @@ export class Store<Model extends StoredDocument = StoredDocument> implements Jou
   readonly payments: PaymentRecords
   /** What is kept for orgs beside their money. */
   readonly kept: KeptDocuments
+  /** Tokens that were derived from API keys. */
+  readonly tokens: ScopedTokenRecords
   readonly #path: string
   readonly #writer: WorkerLink
   readonly #readers = new Map<'reports' | 'answers', Promise<WorkerLink>>()
@@ -115,6 +118,7 @@ export class Store<Model extends StoredDocument = StoredDocument> implements Jou
     this.#writer = writer
     this.outbox = outboxOver((method, ...args) => writer.call(method, ...args))
     this.payments = paymentRecordsOver((method, ...args) => writer.call(method, ...args))
+    this.tokens = scopedTokensOver((method, ...args) => writer.call(method, ...args))
     this.kept = keptDocumentsOver(
       (method, ...args) => writer.call(method, ...args),
       async (method, ...args) => (await this.#reads('answers')).call(method, ...args),
@@ -270,7 +274,7 @@ export class Store<Model extends StoredDocument = StoredDocument> implements Jou
     return this.#writer.call('createKey', key)
   }
 
-  updateKey(keyId: string, change: { name?: string; capNanodollars?: bigint | null }): Promise<void> {
+  updateKey(keyId: string, change: KeyUpdate): Promise<void> {
     return this.#writer.call('updateKey', keyId, change)
   }
 

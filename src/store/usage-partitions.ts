@@ -17,7 +17,7 @@ export interface Month {
 }
 
 /** Columns of a partition, in order. */
-export const USAGE_COLUMNS = 22
+export const USAGE_COLUMNS = 23
 
 const TABLE = /^usage_\d{4}_\d{2}$/
 
@@ -54,7 +54,7 @@ export function createPartition(database: DatabaseSync, { name }: Month): void {
       written INTEGER NOT NULL CHECK (written BETWEEN 0 AND input), output INTEGER NOT NULL CHECK (output >= 0),
       reasoning INTEGER NOT NULL CHECK (reasoning BETWEEN 0 AND output), charge INTEGER NOT NULL CHECK (charge BETWEEN 0 AND held),
       overrun INTEGER NOT NULL CHECK (overrun >= 0), held INTEGER NOT NULL, cost INTEGER CHECK (cost >= 0), admitted_ms INTEGER NOT NULL,
-      settled_ms INTEGER NOT NULL, ttft_us INTEGER, duration_us INTEGER NOT NULL
+      settled_ms INTEGER NOT NULL, ttft_us INTEGER, duration_us INTEGER NOT NULL, token INTEGER
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX usage_${name}_by_key ON usage_${name} (key, request_id);
     CREATE INDEX usage_${name}_by_end_user ON usage_${name} (end_user, request_id) WHERE end_user IS NOT NULL;
@@ -68,7 +68,7 @@ export function createPartition(database: DatabaseSync, { name }: Month): void {
 export function createViews(database: DatabaseSync): void {
   const months = listMonths(database)
   const rows = `request_id, account, org, key, model, upstream, price, end_user, input, cached, written, output, reasoning, charge, overrun, held, cost,
-    admitted_ms, settled_ms, ttft_us, duration_us, ${FACTS_COLUMNS}`
+    admitted_ms, settled_ms, ttft_us, duration_us, token, ${FACTS_COLUMNS}`
   const number = (account: string) => `(SELECT n FROM names WHERE name = '${account}')`
   const usage = months.map(({ name }) => `SELECT ${rows} FROM usage_${name}`)
   // Of a table that is there, though never a row of it: only a statement that touches a table learns that the views were made anew.

@@ -90,6 +90,15 @@ const CHECKS: readonly string[] = [
      UNION ALL SELECT key, 0, sum(charge) FROM usage GROUP BY key
      UNION ALL SELECT key, 0, sum(charge) FROM rollups WHERE ${IN_CLOSED_MONTH} GROUP BY key
    ) LEFT JOIN names n ON n.n = key GROUP BY key HAVING sum(spent) <> sum(charged)`,
+  `SELECT 'With the token ' || coalesce(n.name, token) || ' ' || sum(spent) || ' n$ were spent, its requests sum to ' || sum(charged) || ' n$.' FROM (
+     SELECT token, nanodollars AS spent, 0 AS charged FROM token_spent
+     UNION ALL SELECT token, 0, sum(charge) FROM usage WHERE token IS NOT NULL GROUP BY token
+     UNION ALL SELECT token, 0, nanodollars FROM closed_token_charges
+   ) LEFT JOIN names n ON n.n = token GROUP BY token HAVING sum(spent) <> sum(charged)`,
+  `SELECT 'With the token ' || t.id || ' ' || s.nanodollars || ' n$ were spent, more than its limit of ' || t.limit_nanodollars || ' n$.'
+   FROM scoped_tokens t JOIN names n ON n.name = t.id JOIN token_spent s ON s.token = n.n WHERE s.nanodollars > t.limit_nanodollars`,
+  `SELECT 'Request ' || u.request_id || ' was made with the token ' || t.id || ', which was derived from another key than ' || k.name || '.'
+   FROM usage u JOIN names n ON n.n = u.token JOIN scoped_tokens t ON t.id = n.name JOIN names k ON k.n = u.key WHERE t.key_id <> k.name`,
   `SELECT 'The sums of the hour ' || strftime('%Y-%m-%dT%H:00Z', hour * 3600, 'unixepoch') || ' say ' || sum(requests) || ' requests, ' || sum(charge)
      || ' n$; its rows say ' || sum(row_requests) || ' requests, ' || sum(row_charge) || ' n$ (org ' || coalesce(o.name, org) || ', key '
      || coalesce(k.name, key) || ', model ' || coalesce(m.name, model) || ', ' || ending || ').' FROM (

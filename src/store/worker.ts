@@ -22,6 +22,7 @@ import {
   usageList,
   usageSummary,
 } from './reads.ts'
+import { scopedTokenMethods } from './scoped-tokens.ts'
 import { failureOf } from './sqlite-failure.ts'
 import { statementReads } from './statement-reads.ts'
 import { findAnswer } from './stored-answers.ts'
@@ -80,6 +81,7 @@ function methodsOf(database: DatabaseSync, writing: Writing | null): Record<stri
     ...outboxMethods(database),
     ...paymentMethods(database),
     ...keptWrites(database),
+    ...scopedTokenMethods(database),
   }
 }
 

@@ -112,6 +112,25 @@ test('a hold that ignores what others hold', t => {
   return check(t, { books: GenerousBooks }, /held of/)
 })
 
+test('a token whose spending limit nobody looks at', t => {
+  class CarefreeBooks extends Books {
+    override hold(request: HoldRequest): HoldOutcome {
+      const budgets = request.budgets.map(({ id, limitNanodollars }) =>
+        id.startsWith('token:') ? { id, limitNanodollars: null } : { id, limitNanodollars },
+      )
+      return super.hold({ ...request, budgets })
+    }
+  }
+  return check(t, { books: CarefreeBooks }, /token:\w+: .* held of/)
+})
+
+test('a settlement that does not say with which token it was spent', t =>
+  check(
+    t,
+    settling((journal, settlement, answer) => journal.settle({ ...settlement, tokenId: null }, answer)),
+    /charged to somebody else/,
+  ))
+
 test('extension not checked: a hold that is not extended, though it says so', t => {
   class LazyBooks extends Books {
     override extend(_hold: Hold, _byNanodollars: bigint): HoldRefusal | null {

@@ -13,9 +13,15 @@ export interface Asked {
   readonly facts: Omit<RequestFacts, 'id' | 'transcript' | 'gone' | 'once'>
 }
 
-/** A request out of the generator; one in twelve or so is wrong in some way. Prompts share the prefixes given. */
-export function makeRequest(rng: Rng, world: World, prefixes: readonly string[]): Asked {
-  const { secret, key } = rng.pick(world.secrets)
+/**
+ * A request out of the generator; one in twelve or so is wrong in some way. Prompts share the prefixes given. Where a key has tokens, half
+ * of its requests come with one, as `tokens` decides.
+ */
+export function makeRequest(rng: Rng, world: World, prefixes: readonly string[], tokens: Rng): Asked {
+  const { secret: keySecret, key } = rng.pick(world.secrets)
+  const derivable = world.tokens.filter(({ token }) => token.keyId === key.id)
+  const derived = derivable.length > 0 && tokens.chance(0.5) ? tokens.pick(derivable) : null
+  const secret = derived?.secret ?? keySecret
   const model = rng.pick(world.models)
   const chat = rng.chance(0.7)
   const stream = rng.chance(0.6)
@@ -56,6 +62,7 @@ export function makeRequest(rng: Rng, world: World, prefixes: readonly string[])
       orgId: key.orgId,
       keyId: key.id,
       models: [model, ...others.models],
+      tokenId: derived?.token.id ?? null,
       stream,
       choices: n * (chat ? 1 : prompts.length),
       includeUsage,

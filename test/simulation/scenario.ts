@@ -186,9 +186,10 @@ class Scenario {
     }
     tick()
     const requests = this.#rng.split('requests')
+    const tokens = new Rng(this.#seed).split('tokens')
     const prefixes = Array.from({ length: 3 }, (_, i) => `Prefix ${i}. `.repeat(requests.int(1, 60)))
     for (let i = 0; i < rng.int(20, 200); i++) {
-      const asked = makeRequest(requests, this.#world, prefixes)
+      const asked = makeRequest(requests, this.#world, prefixes, tokens)
       this.#clock.after(rng.int(0, BUSY_MS), () => this.#ask(asked, requests, this.#newKey(asked)))
     }
     // Half of the crashes hit a journal that is writing.
@@ -265,7 +266,7 @@ class Scenario {
     const { facts, protocol } = asked
     const body = sent?.body ?? asked.body
     const headers = sent === null ? asked.headers : { ...asked.headers, 'idempotency-key': sent.key }
-    const once = sent === null ? null : { key: `${facts.keyId} ${sent.key}`, body: body.toString() }
+    const once = sent === null ? null : { key: `${facts.tokenId ?? facts.keyId} ${sent.key}`, body: body.toString() }
     const over = (cut: boolean) => {
       this.#ended(id, client, cut)
       if (sent !== null) this.#repeat(asked, { ...sent, times: sent.times + 1 }, client, cut)

@@ -1,6 +1,7 @@
 import { KeyHasher } from '../../src/admission/key-hasher.ts'
 import { API_KEY_BODY_LENGTH, API_KEY_PREFIX, apiKeyChecksum } from '../../src/inference/api-key-format.ts'
 import type { LimitRule } from '../../src/inference/limit-rule.ts'
+import type { ScopedToken } from '../../src/inference/scoped-token.ts'
 import type { ApiKey, Model, Org, Price, Snapshot } from '../../src/inference/snapshot.ts'
 import type { Rng } from '../../src/simulation/rng.ts'
 
@@ -13,10 +14,13 @@ export interface World {
   readonly keyHasher: KeyHasher
   /** API keys in clear. */
   readonly secrets: readonly { readonly secret: string; readonly key: ApiKey }[]
+  /** Tokens that were derived from some of the keys, in clear. */
+  readonly tokens: readonly { readonly secret: string; readonly token: ScopedToken }[]
   readonly models: readonly Model[]
   readonly upstreamIds: readonly string[]
   /** Nanodollars by org. */
   readonly credits: ReadonlyMap<string, bigint>
+  /** By budget, those of keys and of tokens. */
   readonly caps: ReadonlyMap<string, bigint | null>
 }
 
@@ -49,8 +53,12 @@ export function makeWorld(rng: Rng): World {
     limitsByKey,
     models: new Map(models.map(model => [model.id, model])),
   }
-  const caps = new Map(secrets.map(({ key }) => [key.id, key.capNanodollars]))
-  return { snapshot, keyHasher, secrets, models, upstreamIds, credits, caps }
+  const tokens = makeTokens(secrets, models, keyHasher, rng)
+  const caps = new Map([
+    ...secrets.map(({ key }) => [`key:${key.id}`, key.capNanodollars] as const),
+    ...tokens.map(({ token }) => [`token:${token.id}`, token.limitNanodollars] as const),
+  ])
+  return { snapshot, keyHasher, secrets, tokens, models, upstreamIds, credits, caps }
 }
 
 function makeModel(id: string, upstreamIds: readonly string[], rng: Rng): Model {
@@ -111,6 +119,25 @@ function makeKey(id: string, orgId: string, models: readonly Model[], keyHasher:
     projectId: null,
   }
   return { secret, key }
+}
+
+/** Up to two tokens of a key, with spending limits of the same scarce sums; some were revoked, or are for a single model. */
+function makeTokens(secrets: World['secrets'], models: readonly Model[], keyHasher: KeyHasher, rng: Rng) {
+  const made: { secret: string; token: ScopedToken }[] = []
+  for (const { key } of secrets) {
+    for (let i = 0; i < rng.int(0, 2); i++) {
+      const limit = amountFor(models, rng)
+      const token: ScopedToken = {
+        ...{ id: `${key.id}token${i}`, orgId: key.orgId, keyId: key.id, createdMs: 0, expiresMs: FAR_MS },
+        models: rng.chance(0.2) ? [rng.pick(models).id] : null,
+        limitNanodollars: limit === 0n ? null : limit,
+        revokedMs: rng.chance(0.05) ? 1 : null,
+      }
+      keyHasher.tokens.put(token)
+      made.push({ secret: keyHasher.tokens.sign(token, key.name), token })
+    }
+  }
+  return made
 }
 
 /** Budgets in windows, of the same scarce sums, and few requests at a time, for some of the keys. */
