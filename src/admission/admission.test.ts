@@ -4,6 +4,7 @@ import { ApiError } from '../errors.ts'
 import { API_KEY_BODY_LENGTH, API_KEY_PREFIX, apiKeyChecksum, hashSecret } from '../inference/api-key-format.ts'
 import { NO_PREFERENCES } from '../inference/preferences.ts'
 import type { InferenceRequest } from '../inference/request.ts'
+import type { ServiceTier } from '../inference/service-tier.ts'
 import type { ApiKey, Model, Price, Snapshot } from '../inference/snapshot.ts'
 import { Books } from '../ledger/books.ts'
 import { ceilingOf, holdFor } from '../pricing/ceiling.ts'
@@ -13,7 +14,7 @@ import { authenticate, type Caller } from './authenticate.ts'
 import { KeyHasher } from './key-hasher.ts'
 import type { Offer } from './offers.ts'
 import { quote } from './quote.ts'
-import { type Sale, saleOf } from './sale.ts'
+import { asSold, type Sale, saleOf } from './sale.ts'
 
 const PEPPER = Buffer.from('pepper')
 const PRICE: Price = {
@@ -167,7 +168,7 @@ test('cover extends by a tranche, by less near the end of the money, and not bey
   assert.equal(ticket.cover(3001, 2048), true, 'which pays for more output')
 })
 
-test('a tier is sold where the price has it, and refused by name where not', () => {
+test('a tier is sold where the price has it, and standard in place of any other', () => {
   const tiers = { priority: parseRatio('2'), batch: parseRatio('0.5') }
   const sold: Price = { ...PRICE, terms: { windows: [], steps: [], tiers } }
   const org = { id: 'o', name: 'Org', disabled: false }
@@ -176,12 +177,25 @@ test('a tier is sold where the price has it, and refused by name where not', () 
   for (const word of [undefined, 'auto', 'default', 'standard']) assert.equal(tierAt(PRICE, word), 'standard')
   assert.equal(tierAt(sold, 'priority'), 'priority')
   assert.equal(tierAt(sold, 'fast'), 'priority')
-  const refused = (price: Price, word: string, message: RegExp) =>
-    assert.throws(() => tierAt(price, word), { code: 'unsupported_parameter', param: 'service_tier', message })
-  refused(PRICE, 'flex', /"flex" is not sold for m; it is sold at: default\.$/)
-  refused(sold, 'flex', /it is sold at: default, priority\.$/)
-  refused(sold, 'batch', /it is sold at: default, priority\.$/)
-  refused(sold, 'toString', /it is sold at: default, priority\.$/)
+  assert.equal(tierAt(PRICE, 'flex'), 'standard')
+  for (const word of ['flex', 'batch', 'toString', '']) assert.equal(tierAt(sold, word), 'standard')
+})
+
+test('an upstream is told of a tier only where it is sold', () => {
+  const body = { model: 'm', service_tier: 'x', other: 1 }
+  const check = (word: string | undefined, tier: ServiceTier, passedOn: boolean) => {
+    const asked = request({ body, ...(word !== undefined && { serviceTier: word }) })
+    assert.deepEqual(asSold(asked, { ...SALE, tier }).body, passedOn ? body : { model: 'm', other: 1 })
+  }
+  check(undefined, 'standard', true)
+  check('auto', 'standard', true)
+  check('default', 'standard', true)
+  check('priority', 'priority', true)
+  check('fast', 'priority', true)
+  check('priority', 'standard', false)
+  check('flex', 'standard', false)
+  check('toString', 'standard', false)
+  check('priority', 'batch', false)
 })
 
 test('an org pays the price of its group, else the one for everybody, and nothing is sold without one', () => {

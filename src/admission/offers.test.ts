@@ -11,6 +11,7 @@ import { offersOf } from './offers.ts'
 import { quote } from './quote.ts'
 
 const ORG: Org = { id: 'org', name: 'Org', disabled: false }
+const CALLER = { org: ORG, key: { id: 'key', capNanodollars: null } } as unknown as Caller
 const CHAT = { chat: true, completion: false, tools: false, reasoning: false, jsonSchema: true, logprobs: false }
 
 function modelOf(id: string, inputPicodollars: bigint | null, fields: Partial<Model> = {}): Model {
@@ -50,7 +51,7 @@ function requestOf(model: string, fields: Partial<InferenceRequest> = {}): Infer
 function check(request: InferenceRequest, expected: string[] | [code: string, param: string | null]): void {
   let found: unknown[]
   try {
-    found = offersOf(request, SNAPSHOT, ORG, 0).map(({ model, preferences }) =>
+    found = offersOf(request, SNAPSHOT, CALLER, 0).map(({ model, preferences }) =>
       preferences.sort === undefined ? model.id : `${model.id} by ${preferences.sort}`,
     )
   } catch (error) {
@@ -77,7 +78,7 @@ test('an ending of the name asks for an order, unless a model is called so', () 
   check(requestOf('other-1:free'), ['model_not_found', 'model'])
   check(requestOf('other-1:latest'), ['cheap'])
   assert.throws(
-    () => offersOf(requestOf('cheap:online'), SNAPSHOT, ORG, 0),
+    () => offersOf(requestOf('cheap:online'), SNAPSHOT, CALLER, 0),
     /"cheap" is, by itself and with :nitro or :floor/,
   )
 })
@@ -111,7 +112,7 @@ test('a step that the input may reach counts for what a model costs', () => {
     offersOf(
       requestOf('cheap', { inputTokensBound, ...preferring({ maxPrice: { inputPicodollars: 1999n } }) }),
       snapshot,
-      ORG,
+      CALLER,
       0,
     )
   assert.equal(offers(49).length, 1)
@@ -129,7 +130,20 @@ test('who wants all parameters heard is refused what the model does not know', (
   check(requestOf('dear', { ...thinking, ...preferring({ allParameters: true }) }), ['dear'])
 })
 
-const CALLER = { org: ORG, key: { id: 'key', capNanodollars: null } } as unknown as Caller
+test('a model that the key or the token is not for is passed over, or refused by name', () => {
+  const caller = { ...CALLER, key: { ...CALLER.key, models: ['dear'] } }
+  const ids = (model: string, ...fallbackModels: string[]) =>
+    offersOf(requestOf(model, { ...(fallbackModels.length > 0 && { fallbackModels }) }), SNAPSHOT, caller, 0).map(
+      offer => offer.model.id,
+    )
+  assert.deepEqual(ids('dear'), ['dear'])
+  assert.deepEqual(ids('cheap', 'dear'), ['dear'])
+  assert.deepEqual(ids('dear', 'alias'), ['dear'])
+  assert.throws(() => ids('cheap'), { code: 'model_not_allowed' })
+  assert.throws(() => ids('cheap', 'alias'), { code: 'model_not_allowed' })
+  assert.throws(() => ids('other-thing'), { code: 'model_not_allowed' })
+})
+
 const HUGE = 10n ** 12n
 
 function booksOf(creditNanodollars: bigint): Books {
@@ -142,7 +156,7 @@ function booksOf(creditNanodollars: bigint): Books {
 function bidsOf(...models: Model[]): Bid[] {
   const request = requestOf('cheap', { fallbackModels: models.map(model => model.id) })
   return models.map(model => {
-    const offer = offersOf({ ...request, model: model.id, fallbackModels: undefined }, SNAPSHOT, ORG, 0)[0]
+    const offer = offersOf({ ...request, model: model.id, fallbackModels: undefined }, SNAPSHOT, CALLER, 0)[0]
     return { quote: quote(request, offer as NonNullable<typeof offer>, true) }
   })
 }

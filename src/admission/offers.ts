@@ -3,9 +3,11 @@ import { hasImages } from '../inference/image-parts.ts'
 import { modelNamed } from '../inference/model-names.ts'
 import { NO_PREFERENCES, type PlaceOrder, type Preferences } from '../inference/preferences.ts'
 import type { InferenceRequest } from '../inference/request.ts'
-import type { Model, ModelCapabilities, Org, Snapshot } from '../inference/snapshot.ts'
+import type { Model, ModelCapabilities, Snapshot } from '../inference/snapshot.ts'
 import { listedRates } from '../pricing/ceiling.ts'
 import { picodollarsToDecimal, picodollarsToDollarsPerMillion } from '../wire/decimal.ts'
+import { refuseOtherModels } from './allowed-models.ts'
+import type { Caller } from './authenticate.ts'
 import { type Sale, saleOf } from './sale.ts'
 
 /** A model that may serve a request, what it costs, and where it may run. */
@@ -22,24 +24,24 @@ const FOREIGN_SUFFIX = /:(free|online|exacto|thinking|extended)$/
 
 /**
  * The models that a request names, in its order, without those that cannot serve it. Of several, one that is unknown, has no price,
- * lacks what the request needs or costs more than it allows is passed over.
+ * may not be used, lacks what the request needs or costs more than it allows is passed over.
  *
  * @throws ApiError of the first model, when none is left.
  */
 export function offersOf(
   request: InferenceRequest,
   snapshot: Snapshot,
-  org: Org,
+  caller: Caller,
   nowMs: number,
   work?: 'interactive' | 'batch',
 ): readonly Offer[] {
   const { model, fallbackModels } = request
-  if (fallbackModels === undefined) return [offerOf(model, request, snapshot, org, nowMs, work)]
+  if (fallbackModels === undefined) return [offerOf(model, request, snapshot, caller, nowMs, work)]
   const offers: Offer[] = []
   let first: unknown
   for (const name of [model, ...fallbackModels]) {
     try {
-      const offer = offerOf(name, request, snapshot, org, nowMs, work)
+      const offer = offerOf(name, request, snapshot, caller, nowMs, work)
       // Two names of one model are one model.
       if (!offers.some(each => each.model === offer.model)) offers.push(offer)
     } catch (thrown) {
@@ -55,13 +57,14 @@ function offerOf(
   name: string,
   request: InferenceRequest,
   snapshot: Snapshot,
-  org: Org,
+  caller: Caller,
   nowMs: number,
   work: 'interactive' | 'batch' | undefined,
 ): Offer {
   const { model, sort } = findModel(name, snapshot)
+  refuseOtherModels(caller, model.id)
   refuseIncapable(request, model)
-  const sale = saleOf(request, model, org, nowMs, work)
+  const sale = saleOf(request, model, caller.org, nowMs, work)
   const wished = request.preferences ?? NO_PREFERENCES
   const preferences = sort === undefined ? wished : { ...wished, sort }
   if (preferences.maxPrice !== undefined) refuseDear(request, model, sale, preferences.maxPrice)

@@ -27,7 +27,7 @@ const TIER_OF_WORD: Readonly<Record<string, ServiceTier>> = {
 /**
  * Looks up the price of a model for an org. Work of a batch is sold at the batch tier, whatever the request says.
  *
- * @throws ApiError 503 when the model has no price in force, 400 when the tier is not one that it is sold at.
+ * @throws ApiError 503 when the model has no price in force.
  */
 export function saleOf(
   request: InferenceRequest,
@@ -43,17 +43,26 @@ export function saleOf(
   if (work === 'batch')
     return { price, tier: price.terms?.tiers?.batch === undefined ? 'standard' : 'batch', admittedMs: nowMs }
   const { serviceTier: word } = request
-  return { price, tier: word === undefined ? 'standard' : tierOf(word, price, model), admittedMs: nowMs }
+  return { price, tier: word === undefined ? 'standard' : tierOf(word, price), admittedMs: nowMs }
 }
 
-function tierOf(word: string, price: Price, model: Model): ServiceTier {
-  const tier = Object.hasOwn(TIER_OF_WORD, word) ? (TIER_OF_WORD[word] as ServiceTier) : undefined
-  const sold = price.terms?.tiers
-  if (tier === 'standard' || (tier !== undefined && sold?.[tier] !== undefined)) return tier
-  const words = ['default', ...(['priority', 'flex'] as const).filter(each => sold?.[each] !== undefined)]
-  throw new ApiError(
-    'unsupported_parameter',
-    `'service_tier' ${JSON.stringify(word.slice(0, 64))} is not sold for ${model.id}; it is sold at: ${words.join(', ')}.`,
-    { param: 'service_tier' },
-  )
+// A tier that is not sold is served as standard, without an error, as the services do whose words these are; the answer says so.
+function tierOf(word: string, price: Price): ServiceTier {
+  const tier = meaningOf(word) ?? 'standard'
+  return tier === 'standard' || price.terms?.tiers?.[tier] !== undefined ? tier : 'standard'
+}
+
+function meaningOf(word: string): ServiceTier | undefined {
+  return Object.hasOwn(TIER_OF_WORD, word) ? TIER_OF_WORD[word] : undefined
+}
+
+/**
+ * The request as an upstream gets it: a tier that was asked for and is not sold is not passed on, since what the upstream took for it
+ * would not be charged.
+ */
+export function asSold(request: InferenceRequest, sale: Sale): InferenceRequest {
+  const { serviceTier: word, body } = request
+  if (word === undefined || meaningOf(word) === sale.tier) return request
+  const { service_tier: _, ...rest } = body
+  return { ...request, body: rest }
 }

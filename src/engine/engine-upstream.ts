@@ -122,12 +122,14 @@ export function createEngineUpstream(options: EngineOptions): EngineUpstream {
     load(upstreamModel): UpstreamLoad {
       let running = 0
       let queued = 0
+      let busy = false
       for (const model of pool.models) {
         running += model.running
         // The bound is on each model's queue: a crowd before one leaves the others open.
         if (upstreamModel === undefined || model.name === upstreamModel) queued += model.queued
+        if (model.name === upstreamModel) busy = model.queued > 0 || model.running >= model.childOptions.slots
       }
-      return { running, queued, queueDepthMax }
+      return { running, queued, queueDepthMax, busy }
     },
     close: graceMs => pool.close(graceMs),
     status: () => ({

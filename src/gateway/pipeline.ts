@@ -167,7 +167,13 @@ export class Pipeline {
       const body = await incoming.body()
       const idempotencyKey = incoming.headers['idempotency-key']
       if (idempotencyKey !== undefined) {
-        once = await this.#parts.idempotency.begin(idempotencyKey, caller.key.id, codec.protocol, body, clock.nowMs())
+        once = await this.#parts.idempotency.begin(
+          idempotencyKey,
+          (caller.token ?? caller.key).id,
+          codec.protocol,
+          body,
+          clock.nowMs(),
+        )
         if (once.stored !== null) {
           telemetry.replayed()
           replay(client, once.stored)
@@ -178,7 +184,7 @@ export class Pipeline {
       const request = decoded instanceof Promise ? await decoded : decoded
       // A body may take long to come; what had not begun when a drain began does not begin.
       this.#refuseWhileDraining()
-      const offers = offersOf(request, snapshot, caller.org, clock.nowMs(), incoming.work)
+      const offers = offersOf(request, snapshot, caller, clock.nowMs(), incoming.work)
       if (!this.#journalHealth.mayAdmit()) {
         throw new ApiError('settlement_unavailable', 'Charges cannot be written at the moment.', { retryAfterMs: 5000 })
       }
@@ -378,21 +384,23 @@ export class Pipeline {
     const { ticket, relay } = run
     for (;;) {
       headers['x-headrace-model'] = ticket.quote.model.id
-      const end = await this.#attempts(run, this.#place(ticket.quote), headers)
+      const end = await this.#attempts(run, this.#place(run, ticket.quote), headers)
       headers['x-headrace-attempts'] = String(run.attempts)
       if (!mayFallBack(end) || relay.committed) return end
-      const next = ticket.following.findIndex(quote => this.#place(quote).places.length > 0)
+      const next = ticket.following.findIndex(quote => this.#place(run, quote).places.length > 0)
       if (next < 0) return end
       ticket.next(next + 1)
     }
   }
 
-  #place({ model, preferences, admittedMs }: Offer): Placement {
+  #place({ request }: Run, { model, preferences, admittedMs }: Offer): Placement {
     const { upstreams } = this.#parts
     return place(model.targets, target => upstreams.view(target), {
       preferences,
       speedOf: target => upstreams.speed(target),
       atMs: admittedMs,
+      // Such a request is refused rather than let wait where all places are busy.
+      failFast: request.body.fail_fast === true,
     })
   }
 
@@ -473,6 +481,7 @@ export class Pipeline {
       requestId: request.id,
       orgId: caller.org.id,
       keyId: caller.key.id,
+      ...(caller.token !== undefined && { tokenId: caller.token.id }),
       modelId: model.id,
       protocol: request.protocol,
       stream: request.stream,
@@ -672,8 +681,11 @@ function passesFrames({ passesFrames: passes }: ProtocolCodec, request: Inferenc
   return typeof passes === 'boolean' ? passes : passes(request)
 }
 
+/** Reasons for which a place has no room now, and may have some soon. */
+const FULL: ReadonlySet<string> = new Set(['busy', 'queue full'])
+
 function unavailable(model: Model, { filtered }: Placement): UpstreamFailure {
-  const full = filtered.length > 0 && filtered.every(({ reason }) => reason === 'queue full')
+  const full = filtered.length > 0 && filtered.every(({ reason }) => FULL.has(reason))
   const unwanted = filtered.length > 0 && filtered.every(each => each.unwanted)
   const reasons = filtered.map(({ target, reason }) => `${target.upstreamId}: ${reason}`).join('; ')
   return {

@@ -1,4 +1,5 @@
 import type { Ticket } from '../admission/admit.ts'
+import { asSold } from '../admission/sale.ts'
 import type { AttemptEnd, InferenceEvent, UpstreamFailure } from '../inference/event.ts'
 import type { InferenceRequest } from '../inference/request.ts'
 import type { ServiceTier } from '../inference/service-tier.ts'
@@ -122,7 +123,7 @@ export class Relay implements AttemptSink {
     })
     const handle = upstream.run(
       {
-        request: this.#request,
+        request: asSold(this.#request, this.#ticket.quote),
         upstreamModel,
         publicModel: this.#ticket.quote.model.id,
         outputTokensMax: this.#ticket.quote.outputTokensMax,

@@ -43,6 +43,8 @@ export interface UpstreamLoad {
   readonly queued: number
   /** Most requests that may wait; beyond it the upstream answers `overloaded`. */
   readonly queueDepthMax: number
+  /** Whether a request that came now would have to wait for others to end; absent: not known, but that some wait already. */
+  readonly busy?: boolean
 }
 
 /**

@@ -44,6 +44,32 @@ test('what is down, full or unknown is filtered with its reason', () => {
   check({ a: { ...view(0), load: { running: 1, queued: 0, queueDepthMax: 0 } } }, ['a'])
 })
 
+const WISHES = { preferences: NO_PREFERENCES, speedOf: () => undefined, atMs: 0 }
+
+test('a request that does not want to wait goes where nobody has to', () => {
+  const busyView = (busy: boolean | undefined, queued: number): UpstreamView => ({
+    available: true,
+    load: { running: 1, queued, queueDepthMax: 4, ...(busy !== undefined && { busy }) },
+    keepsNoPrompts: false,
+  })
+  const views: Record<string, UpstreamView> = {
+    ...{ a: busyView(true, 0), b: busyView(false, 0), c: busyView(undefined, 1), d: busyView(undefined, 0) },
+    e: busyView(true, 4),
+  }
+  const targets = Object.keys(views).map(upstreamId => ({ upstreamId, upstreamModel: 'm' }))
+  const found = place(targets, ({ upstreamId }) => views[upstreamId], { ...WISHES, failFast: true })
+  assert.deepEqual(
+    found.places.map(({ target }) => target.upstreamId),
+    ['b', 'd'],
+  )
+  assert.deepEqual(
+    found.filtered.map(({ target, reason }) => `${target.upstreamId}: ${reason}`),
+    ['a: busy', 'c: busy', 'e: queue full'],
+  )
+  assert.equal(place(targets.slice(0, 1), () => views.a, { ...WISHES, failFast: true }).filtered[0]?.reason, 'busy')
+  assert.equal(place(targets.slice(0, 1), () => views.a).places.length, 1)
+})
+
 test('scores stay in (0, 1] and fall with load; a filtered target is never picked', () => {
   fc.assert(
     fc.property(

@@ -39,6 +39,8 @@ export interface Wishes {
   readonly speedOf: (target: Target) => ObservedSpeed | undefined
   /** Wall clock: decides which of an upstream's prices is in force. */
   readonly atMs: number
+  /** It shall not wait for others: places where it would have to are left out. */
+  readonly failFast?: boolean
 }
 
 const NO_WISHES: Wishes = { preferences: NO_PREFERENCES, speedOf: () => undefined, atMs: 0 }
@@ -50,13 +52,15 @@ export interface Candidate {
 }
 
 /** A filter removes a target by naming the reason, or keeps it with null. */
-type Filter = (view: UpstreamView | undefined) => string | null
+type Filter = (view: UpstreamView | undefined, wishes: Wishes) => string | null
 
 const FILTERS: readonly Filter[] = [
   view => (view === undefined ? 'not configured' : null),
   view => (view?.available === false ? 'down' : null),
   // An upstream without a queue is full once somebody waits there, not while it is idle.
   view => (view !== undefined && view.load.queued >= Math.max(view.load.queueDepthMax, 1) ? 'queue full' : null),
+  (view, wishes) =>
+    wishes.failFast === true && view !== undefined && (view.load.busy ?? view.load.queued > 0) ? 'busy' : null,
 ]
 
 /**
@@ -69,13 +73,13 @@ export function place(
   wishes: Wishes = NO_WISHES,
 ): Placement {
   const { preferences } = wishes
-  if (targets.length === 1 && preferences === NO_PREFERENCES) return placeOnly(targets[0] as Target, viewOf)
+  if (targets.length === 1 && preferences === NO_PREFERENCES) return placeOnly(targets[0] as Target, viewOf, wishes)
   const filtered: LeftOut[] = []
   const candidates: Candidate[] = []
   for (const target of targets) {
     const view = viewOf(target)
     const unwanted = misfit(target, view?.keepsNoPrompts === true, preferences)
-    const reason = unwanted ?? firstReason(view)
+    const reason = unwanted ?? firstReason(view, wishes)
     if (reason !== null || view === undefined) filtered.push(leftOut(target, reason, unwanted !== null))
     else candidates.push({ target, load: view.load })
   }
@@ -87,8 +91,8 @@ export function place(
 }
 
 // The usual case on one machine, decided without sorting anything.
-function placeOnly(target: Target, viewOf: (target: Target) => UpstreamView | undefined): Placement {
-  const reason = firstReason(viewOf(target))
+function placeOnly(target: Target, viewOf: (target: Target) => UpstreamView | undefined, wishes: Wishes): Placement {
+  const reason = firstReason(viewOf(target), wishes)
   if (reason !== null) return { places: [], filtered: [leftOut(target, reason, false)] }
   return { places: [{ target, reason: 'only target' }], filtered: [] }
 }
@@ -97,9 +101,9 @@ function leftOut(target: Target, reason: string | null, unwanted: boolean): Left
   return { target, reason: reason ?? 'not configured', unwanted }
 }
 
-function firstReason(view: UpstreamView | undefined): string | null {
+function firstReason(view: UpstreamView | undefined, wishes: Wishes): string | null {
   for (const filter of FILTERS) {
-    const reason = filter(view)
+    const reason = filter(view, wishes)
     if (reason !== null) return reason
   }
   return null

@@ -146,7 +146,12 @@ export class HttpUpstream implements Upstream {
   load(): UpstreamLoad {
     const { connectionsMax, queueDepthMax } = this.#options
     const size = this.#running
-    return { running: Math.min(size, connectionsMax), queued: Math.max(0, size - connectionsMax), queueDepthMax }
+    return {
+      running: Math.min(size, connectionsMax),
+      queued: Math.max(0, size - connectionsMax),
+      queueDepthMax,
+      busy: size >= connectionsMax,
+    }
   }
 
   async close(graceMs: number): Promise<void> {

@@ -93,9 +93,8 @@ test('tiers, steps, windows, groups and margins, through a whole server', async 
     assert.equal(told, 'default')
     serves = 'priority'
     assert.equal(await cost('tiered', { service_tier: 'auto' }), 0.00101, 'nobody asked for priority')
-    const { status, answer } = await ask(server, key, { model: 'open', service_tier: 'flex' })
-    assert.deepEqual([status, answer.error.param, answer.error.code], [400, 'service_tier', 'unsupported_parameter'])
-    assert.match(answer.error.message, /it is sold at: default\./)
+    assert.equal(await cost('open', { service_tier: 'flex' }), 0.000336667, 'what is not sold is served as standard')
+    assert.equal(told, 'default')
     assert.equal(await cost('stepped'), 0.00305)
     assert.equal(await cost('open'), 0.000336667, 'a third of 1,010 p$, half to even')
 
