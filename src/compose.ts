@@ -7,6 +7,7 @@ import { destination, type Logger, pino, stdTimeFunctions } from 'pino'
 import { callerOf } from './admission/authenticate.ts'
 import { KeyHasher } from './admission/key-hasher.ts'
 import type { ScopedTokens } from './admission/scoped-tokens.ts'
+import { type AccountPorts, ownLimitId } from './api/account.ts'
 import { createClientApi } from './api/app.ts'
 import { UPLOAD_PATHS } from './api/files.ts'
 import { FORM_BYTES_MAX } from './api/read-upload.ts'
@@ -18,6 +19,7 @@ import { controlSocketPath } from './config/home-paths.ts'
 import { type PriceSetting, tariffOfSetting } from './config/price-setting.ts'
 import type { Config } from './config/schema.ts'
 import { createControlApp } from './control/app.ts'
+import { CustomerAccount } from './control/customer-account.ts'
 import { expireGrants } from './control/expire-grants.ts'
 import { firstRun } from './control/first-run.ts'
 import { LimitSeeder } from './control/limit-seeder.ts'
@@ -71,8 +73,9 @@ import { type Backup, backUp as makeBackup } from './store/backup.ts'
 import { acquireHomeLock } from './store/home-lock.ts'
 import { restore as putBack, type Restored } from './store/restore.ts'
 import { openStore, type Store } from './store/store.ts'
+import { LiveRates } from './telemetry/live-rates.ts'
 import { createPrettyLog } from './telemetry/pretty-log.ts'
-import { PrometheusTelemetry } from './telemetry/telemetry.ts'
+import { PrometheusTelemetry, type Telemetry } from './telemetry/telemetry.ts'
 import { HttpUpstream } from './upstreams/http-upstream.ts'
 import { TokenCounter } from './upstreams/tokenizer/token-counter.ts'
 import { UpstreamSet } from './upstreams/upstream-set.ts'
@@ -293,6 +296,7 @@ export async function serve(config: Config, hooks: ServeHooks): Promise<RunningS
       openHolds: () => books.openHolds,
       overrunDollars: () => Number(books.overrunNanodollars) / NANODOLLARS_PER_DOLLAR,
     })
+    const live = new LiveRates()
     const keyHasher = new KeyHasher(pepper)
     for (const { token } of tokens) keyHasher.tokens.put(token)
     const salt = randomBytes(16).toString('hex')
@@ -308,7 +312,7 @@ export async function serve(config: Config, hooks: ServeHooks): Promise<RunningS
       journal: store,
       upstreams,
       clock: SYSTEM_CLOCK,
-      telemetry,
+      telemetry: observed(telemetry, live),
       notifier,
       keyHasher,
       idempotency: new Idempotency({
@@ -381,11 +385,14 @@ export async function serve(config: Config, hooks: ServeHooks): Promise<RunningS
     undo.push(() => background.idle())
     const interrupted = await background.recover()
     if (interrupted > 0) log.warn({ interrupted }, 'background responses were cut off by the end of the last server')
+    const account = new CustomerAccount({ store, publish: publisher.publish, randomBytes, pepper, nowMs: Date.now })
     const clientApi = createClientApi({
       codecs: [...codecs.values()],
+      account: accountPorts({ account, store, books, live, checkout: payments?.checkout }),
       snapshot: publisher.current,
       keyHasher,
       nowMs: () => Date.now(),
+      publicModels: config.server.publicModels,
       newId,
       kept: store.kept,
       countInput: (request, model) => countInput(upstreams, request, model),
@@ -414,8 +421,6 @@ export async function serve(config: Config, hooks: ServeHooks): Promise<RunningS
     const listener = await listen({
       pipeline: new DetachedRuns({ pipeline: background, sender: results }),
       codecs,
-      snapshot: publisher.current,
-      keyHasher,
       newId,
       nowMs: () => Date.now(),
       api: clientApi.fetch,
@@ -844,6 +849,52 @@ function budgetCrossing(snapshot: Snapshot, crossing: LimitCrossing, nowMs: numb
     orgId: snapshot.limits.get(limit.id.split(':', 1)[0] as string)?.orgId ?? null,
     ...{ budgetId: limit.id, measure: limit.measure, percent, refused, amount: limit.amount, settled, held },
     ...{ fromMs: bounded(fromMs), toMs: bounded(toMs) },
+  }
+}
+
+/** The telemetry of the data plane, which tells the live rates of settlements as well. */
+function observed(telemetry: Telemetry, live: LiveRates): Telemetry {
+  return {
+    admitted: modelId => telemetry.admitted(modelId),
+    refused: (code, requestId, cause, from) => telemetry.refused(code, requestId, cause, from),
+    replayed: () => telemetry.replayed(),
+    settled(settlement) {
+      telemetry.settled(settlement)
+      live.settled(settlement)
+    },
+  }
+}
+
+/** What customers do about their own account, as the client API asks for it. */
+function accountPorts({
+  account,
+  store,
+  books,
+  live,
+  checkout,
+}: {
+  readonly account: CustomerAccount
+  readonly store: HeadraceStore
+  readonly books: Books
+  readonly live: LiveRates
+  readonly checkout: StripePayments['checkout'] | undefined
+}): AccountPorts {
+  return {
+    funds: orgId => books.orgFunds(orgId),
+    spent: budgetId => books.budgetSpent(budgetId).settledNanodollars,
+    createKey: (orgId, name) => account.createKey(orgId, name),
+    revokeKey: keyId => account.revokeKey(keyId),
+    addToken: token => store.tokens.add(token),
+    revokeToken: (tokenId, revokedMs) => store.tokens.revoke(tokenId, revokedMs),
+    usageHours: selection => account.usageHours(selection),
+    firstHourMs: orgId => account.firstHourMs(orgId),
+    price: priceId => store.priceById(priceId),
+    chargesOf: (orgId, requestIds) => account.chargesOf(orgId, requestIds),
+    setMonthlyLimit: (orgId, amount) => account.setMonthlyLimit(ownLimitId(orgId), orgId, amount),
+    ...(checkout !== undefined && {
+      checkout: (orgId, amountNanodollars) => checkout({ orgId, amountNanodollars, pack: null, id: null }),
+    }),
+    live: () => live.read(Date.now()),
   }
 }
 

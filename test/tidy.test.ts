@@ -45,7 +45,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   router: [...LEAVES, 'config', 'telemetry'],
   upstreams: [...LEAVES, 'config', 'telemetry'],
   settlement: [...LEAVES, 'config', 'telemetry'],
-  api: [...LEAVES, 'admission', 'protocols', 'config', 'files', 'batches'],
+  api: [...LEAVES, 'admission', 'protocols', 'config', 'statements', 'files', 'batches'],
   files: LEAVES,
   batches: [...LEAVES, 'files'],
   gateway: [...LEAVES, ...STAGES, 'config', 'telemetry', 'egress'],

@@ -1,22 +1,30 @@
 import type { HonoRequest } from 'hono'
 import { HTTPException } from 'hono/http-exception'
-import { authenticate } from '../admission/authenticate.ts'
+import { authenticate, presentedSecret } from '../admission/authenticate.ts'
 import { ApiError } from '../errors.ts'
+import type { Surface } from '../inference/request.ts'
 import type { ProtocolCodec } from '../protocols/protocol.ts'
 import { errorBody, surfaceOf } from '../protocols/surface.ts'
 import { parseJsonBody } from '../wire/json.ts'
 import { validationError } from '../wire/validation-error.ts'
+import type { AccountPorts } from './account.ts'
+import { apiTokenRoutes } from './api-tokens.ts'
 import { balanceRoutes } from './balance.ts'
 import { batchesRoutes } from './batches.ts'
 import { chatCompletionRoutes } from './chat-completions.ts'
 import { type ClientApiDeps, type ClientApp, newClientApp } from './context.ts'
 import { countTokensRoutes } from './count-tokens.ts'
 import { filesRoutes } from './files.ts'
+import { meRoutes } from './me.ts'
+import { isModelPath, modelRoutes } from './models.ts'
 import { clientDocument } from './openapi.ts'
 import { openRouterAccountRoutes } from './openrouter-account.ts'
 import { openRouterModelRoutes } from './openrouter-models.ts'
+import { paymentRoutes } from './payment.ts'
+import { paymentUsageRoutes } from './payment-usage.ts'
 import { referencePage } from './reference-page.ts'
 import { responseRoutes } from './responses.ts'
+import { scopedJwtRoutes } from './scoped-jwt.ts'
 import { usageRoutes } from './usage.ts'
 
 const OPENAPI_PATH = '/openapi.json'
@@ -39,6 +47,8 @@ export interface ClientApi {
 /** Builds the client API. It calls stages of the data plane only through what it is handed. */
 export function createClientApi(deps: ClientApiDeps): ClientApi {
   const app = newClientApp({
+    // With and without a slash at the end: some clients join their base and path carelessly.
+    strict: false,
     defaultHook: result => {
       // On failure the validator hands over the raw input beside the error.
       if (!result.success) throw validationError(result.error.issues, (result as { data?: unknown }).data)
@@ -49,7 +59,7 @@ export function createClientApi(deps: ClientApiDeps): ClientApi {
     const { requestId } = context.env as { requestId: string }
     context.header('x-should-retry', String(error.retryable))
     for (const [name, value] of Object.entries(error.headers)) context.header(name, value)
-    return context.json(errorBody(surfaceOf(context.req.path), error, requestId), error.status as 400)
+    return context.json(errorBody(surfaceFor(context.req), error, requestId), error.status as 400)
   })
   app.notFound(context => {
     const { method, path } = context.req
@@ -68,14 +78,24 @@ export function createClientApi(deps: ClientApiDeps): ClientApi {
     return page
   }
   app.use('*', async (context, next) => {
-    context.set('surface', surfaceOf(context.req.path))
+    context.set('surface', surfaceFor(context.req))
     const { method, path } = context.req
     // What is not there, and what anybody may read, needs no key: a wrong base URL should not look like a wrong key.
     if (PUBLIC.has(path) || !isAnswered(app, method, path)) return await next()
-    context.set(
-      'caller',
-      authenticate(Object.fromEntries(context.req.raw.headers), deps.snapshot(), deps.keyHasher, deps.nowMs()),
-    )
+    const headers = Object.fromEntries(context.req.raw.headers)
+    if (deps.publicModels === true && isModelPath(path) && presentedSecret(headers) === undefined)
+      context.set('reader', null)
+    else {
+      const caller = authenticate(headers, deps.snapshot(), deps.keyHasher, deps.nowMs())
+      // What is handed on is the right to infer, not to look into the organisation's account and documents.
+      if (caller.token !== undefined && !isModelPath(path) && !COUNTED.test(path))
+        throw new ApiError(
+          'permission_denied',
+          'A token is for inference, counting tokens and the list of models alone; use an API key.',
+        )
+      context.set('caller', caller)
+      context.set('reader', caller)
+    }
     // Answers tell of money and hold what people wrote.
     context.header('cache-control', 'no-store')
     // Read here, within bounds on size and nesting; handlers find it read.
@@ -89,6 +109,7 @@ export function createClientApi(deps: ClientApiDeps): ClientApi {
     return context.html(described().html)
   })
   for (const addRoutes of [
+    modelRoutes,
     usageRoutes,
     responseRoutes,
     chatCompletionRoutes,
@@ -100,10 +121,18 @@ export function createClientApi(deps: ClientApiDeps): ClientApi {
     batchesRoutes,
   ])
     addRoutes(app, deps)
+  // What is absent in tests of the rest nobody asks for there.
+  const account = deps.account as AccountPorts
+  for (const addRoutes of [meRoutes, apiTokenRoutes, scopedJwtRoutes, paymentRoutes, paymentUsageRoutes])
+    addRoutes(app, deps, account)
   return {
     fetch: (request, requestId) => app.fetch(request, { requestId }),
     openapi: () => JSON.parse(described().json),
   }
+}
+
+function surfaceFor(request: HonoRequest): Surface {
+  return surfaceOf(request.path, { 'anthropic-version': request.header('anthropic-version') })
 }
 
 function isJson(contentType: string | undefined): boolean {

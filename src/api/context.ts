@@ -11,6 +11,7 @@ import type { Settlement } from '../ledger/journal.ts'
 import type { KeptDocuments } from '../ledger/kept-document.ts'
 import type { TargetState } from '../protocols/openrouter-models.ts'
 import type { ProtocolCodec } from '../protocols/protocol.ts'
+import type { AccountPorts } from './account.ts'
 import { ERROR_ANSWER } from './schemas.ts'
 
 /** What the resources of the client API are made of. Everything that touches the world is handed in. */
@@ -20,6 +21,10 @@ export interface ClientApiDeps {
   readonly snapshot: () => Snapshot
   readonly keyHasher: KeyHasher
   readonly nowMs: () => number
+  /** Whether the lists of models need no key; absent: they do. */
+  readonly publicModels?: boolean
+  /** Money, keys and tokens; absent in tests of the rest. */
+  readonly account?: AccountPorts
   readonly newId: (prefix: string) => string
   readonly kept: KeptDocuments
   readonly files: Pick<Files, 'begin' | 'finish' | 'find' | 'list' | 'read' | 'remove'>
@@ -62,10 +67,15 @@ export interface RunningResponses {
   ): (() => void) | false | undefined
 }
 
+/** Who reads something that may be for everybody; null: somebody without a key. */
+export type Reader = Caller | null
+
 /** What a handler knows of the request beside what the client sent. */
 export interface Variables {
-  /** Who asks. */
+  /** Who asks; not to be read on paths that need no key. */
   readonly caller: Caller
+  /** Who asks; null where no key is needed and none was sent. */
+  readonly reader: Reader
   /** The conventions that the answer follows. */
   readonly surface: Surface
 }

@@ -1,10 +1,9 @@
-import type { OpenAPIHono } from '@hono/zod-openapi'
-import { z } from '@hono/zod-openapi'
+import type { OpenAPIHono, z } from '@hono/zod-openapi'
 import type { Protocol } from '../inference/request.ts'
 import type { ProtocolCodec, ProtocolDescription } from '../protocols/protocol.ts'
 import { generateRoutes } from '../protocols/surface.ts'
 import type { Variables } from './context.ts'
-import { ERROR_ANSWER, ModelAnswer, ModelListAnswer } from './schemas.ts'
+import { ERROR_ANSWER } from './schemas.ts'
 
 const INFO = {
   openapi: '3.1.0',
@@ -52,20 +51,6 @@ export function clientDocument(app: DescribedApp, codecs: readonly ProtocolCodec
   const apart = new Set(registry.definitions.map(each => (each.type === 'route' ? each.route.path : '')))
   for (const { protocol, description } of codecs) {
     if (description !== undefined) registry.registerPath(inferenceRoute(protocol, description, apart))
-  }
-  for (const [path, summary, answer] of [
-    ['/v1/models', 'List the models', ModelListAnswer],
-    ['/v1/models/{model}', 'Get a model', ModelAnswer],
-  ] as const) {
-    registry.registerPath({
-      method: 'get',
-      path,
-      tags: ['Models'],
-      summary,
-      operationId: path.endsWith('}') ? 'getModel' : 'listModels',
-      ...(path.endsWith('}') && { request: { params: z.object({ model: z.string() }) } }),
-      responses: { 200: { description: 'At the price that you pay.', content: json(answer) }, ...ERROR_ANSWER },
-    })
   }
   return withoutAliases(app.getOpenAPI31Document({ ...INFO, tags: TAGS }) as unknown as Described)
 }

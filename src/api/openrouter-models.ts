@@ -1,10 +1,10 @@
 import { createRoute, z } from '@hono/zod-openapi'
 import { ApiError } from '../errors.ts'
 import { modelNamed } from '../inference/model-names.ts'
-import type { Model, Org, Price } from '../inference/snapshot.ts'
-import { priceAt } from '../pricing/calendar.ts'
+import type { Model, Price } from '../inference/snapshot.ts'
 import { openRouterEndpoints, openRouterModel } from '../protocols/openrouter-models.ts'
-import { answers, type ClientApiDeps, type ClientApp } from './context.ts'
+import { answers, type ClientApiDeps, type ClientApp, type Reader } from './context.ts'
+import { priceFor } from './models.ts'
 
 /** OpenRouter's own bound on a page. */
 const PAGE_MAX = 500
@@ -51,10 +51,10 @@ const Providers = z
 
 /** `GET /api/v1/models`, `/models/count`, `/models/{author}/{slug}/endpoints` and `/providers`, as OpenRouter's clients ask them. */
 export function openRouterModelRoutes(app: ClientApp, deps: ClientApiDeps): void {
-  const onSale = (org: Org): { model: Model; price: Price }[] => {
+  const onSale = (reader: Reader): { model: Model; price: Price }[] => {
     const models = new Set(deps.snapshot().models.values())
     return [...models].flatMap(model => {
-      const price = priceAt(model.prices, deps.nowMs(), org.priceGroup)
+      const price = priceFor(reader, model, deps.nowMs())
       return price === undefined ? [] : [{ model, price }]
     })
   }
@@ -70,7 +70,7 @@ export function openRouterModelRoutes(app: ClientApp, deps: ClientApiDeps): void
     context => {
       const { offset, limit, supported_parameters, q } = context.req.valid('query')
       const wanted = supported_parameters?.split(',').map(name => name.trim()) ?? []
-      const all = onSale(context.var.caller.org)
+      const all = onSale(context.var.reader)
         .map(({ model, price }) => openRouterModel(model, price) as z.infer<typeof ModelPage>['data'][number])
         .filter(each => wanted.every(name => each.supported_parameters.includes(name)))
         .filter(each => q === undefined || `${each.id} ${String(each.name)}`.toLowerCase().includes(q.toLowerCase()))
@@ -94,11 +94,11 @@ export function openRouterModelRoutes(app: ClientApp, deps: ClientApiDeps): void
       summary: 'Count the models',
       responses: answers('How many are on offer.', Count),
     }),
-    context => context.json({ data: { count: onSale(context.var.caller.org).length } }, 200),
+    context => context.json({ data: { count: onSale(context.var.reader).length } }, 200),
   )
-  const endpoints = (org: Org, name: string) => {
+  const endpoints = (reader: Reader, name: string) => {
     const model = modelNamed(deps.snapshot(), name)
-    const price = model === undefined ? undefined : priceAt(model.prices, deps.nowMs(), org.priceGroup)
+    const price = model === undefined ? undefined : priceFor(reader, model, deps.nowMs())
     if (model === undefined || price === undefined)
       throw new ApiError('model_not_found', `The model ${JSON.stringify(name)} is not offered here.`, {
         param: 'model',
@@ -117,7 +117,7 @@ export function openRouterModelRoutes(app: ClientApp, deps: ClientApiDeps): void
     }),
     context => {
       const { author, slug } = context.req.valid('param')
-      return context.json(endpoints(context.var.caller.org, `${author}/${slug}`), 200)
+      return context.json(endpoints(context.var.reader, `${author}/${slug}`), 200)
     },
   )
   app.openapi(
@@ -129,7 +129,7 @@ export function openRouterModelRoutes(app: ClientApp, deps: ClientApiDeps): void
       request: { params: z.object({ slug: z.string() }) },
       responses: answers('The places, with how fast they were in the last half hour.', Endpoints),
     }),
-    context => context.json(endpoints(context.var.caller.org, context.req.valid('param').slug), 200),
+    context => context.json(endpoints(context.var.reader, context.req.valid('param').slug), 200),
   )
   app.openapi(
     createRoute({
@@ -141,7 +141,7 @@ export function openRouterModelRoutes(app: ClientApp, deps: ClientApiDeps): void
     }),
     context => {
       const ids = new Set(
-        onSale(context.var.caller.org)
+        onSale(context.var.reader)
           .flatMap(({ model }) => model.targets)
           .flatMap(target => (deps.targetState(target) === undefined ? [] : [target.upstreamId])),
       )

@@ -336,6 +336,10 @@ const server = z.strictObject({
     })
     .prefault({})
     .meta(about('Cross-origin calls from browsers.')),
+  publicModels: flag(
+    true,
+    'Whether the lists of models need no API key, as clients and directories of models expect. They then show the prices for everybody, and no price of a group.',
+  ),
   bodyBytesMax: bytes(10 * MIB, KIB, GIB, 'Longest request body.'),
   headerBytesMax: bytes(16 * KIB, KIB, MIB, 'Longest request line and headers together.'),
   connectionsMax: count(10_000, 1, 1_000_000, 'Most open client connections; more are closed at once.'),

@@ -8,7 +8,6 @@ import { type ListenerParts, listen } from './listener.ts'
 async function check(cases: readonly (readonly [sent: string, status: number, code: string])[]): Promise<void> {
   const listener = await listen({
     newId: (prefix: string) => `${prefix}1`,
-    snapshot: () => assert.fail('nothing here asks for the snapshot'),
     codecs: new Map(),
     pipeline: { serve: async () => undefined },
     api: () => Response.json({ error: { code: 'not_found', message: '', type: '' } }, { status: 404 }),

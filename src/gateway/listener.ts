@@ -10,14 +10,8 @@ import {
 } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
-import { authenticate } from '../admission/authenticate.ts'
-import type { KeyHasher } from '../admission/key-hasher.ts'
 import { ApiError } from '../errors.ts'
-import type { JsonObject, Protocol, Surface } from '../inference/request.ts'
-import type { Model, Org, Snapshot } from '../inference/snapshot.ts'
-import { priceAt } from '../pricing/calendar.ts'
-import { modelAnswer, modelList } from '../protocols/model-list.ts'
-import { modelObject } from '../protocols/model-object.ts'
+import type { Protocol, Surface } from '../inference/request.ts'
 import type { ProtocolCodec } from '../protocols/protocol.ts'
 import { requestIdHeaders, surfaceOf } from '../protocols/surface.ts'
 import type { ClientAddress } from './client-address.ts'
@@ -36,8 +30,6 @@ export type PaymentReceiver = (headers: IncomingHttpHeaders, body: Uint8Array) =
 export interface ListenerParts {
   readonly pipeline: Pick<Pipeline, 'serve'>
   readonly codecs: ReadonlyMap<Protocol, ProtocolCodec>
-  readonly snapshot: () => Snapshot
-  readonly keyHasher: KeyHasher
   readonly newId: (prefix: string) => string
   readonly nowMs: () => number
   /** What clients can ask beside inference; answers every path that is not of the listener's own. */
@@ -215,9 +207,7 @@ export function createHandler(parts: ListenerParts): RequestListener {
         })
         return
       }
-      answerRead(parts, route, request, response, requestId, surface).catch(thrown =>
-        refuse(client, thrown, requestId, surface),
-      )
+      answerRead(parts, route, request, response, requestId).catch(thrown => refuse(client, thrown, requestId, surface))
     } catch (thrown) {
       request.resume()
       refuse(client, thrown, requestId, surface)
@@ -270,7 +260,6 @@ async function answerRead(
   request: IncomingMessage,
   response: ServerResponse,
   requestId: string,
-  surface: Surface,
 ): Promise<void> {
   switch (route.kind) {
     case 'health': {
@@ -292,47 +281,14 @@ async function answerRead(
       return sendJson(response, 200, { received: true }, requestId)
     }
   }
-  const snapshot = parts.snapshot()
-  const caller = authenticate(request.headers, snapshot, parts.keyHasher, parts.nowMs())
-  switch (route.kind) {
-    case 'models': {
-      const models = new Set(snapshot.models.values())
-      const data = [...models]
-        .map(model => describe(model, caller.org, parts.nowMs()))
-        .filter(described => described !== null)
-      return sendJson(response, 200, modelList(data, surface), requestId, surface)
-    }
-    case 'model': {
-      const model = snapshot.models.get(route.modelId)
-      const described = model === undefined ? null : describe(model, caller.org, parts.nowMs())
-      if (described === null) {
-        throw new ApiError('model_not_found', `The model ${JSON.stringify(route.modelId)} is not offered here.`, {
-          param: 'model',
-        })
-      }
-      return sendJson(response, 200, modelAnswer(described, surface), requestId, surface)
-    }
-  }
 }
 
-// At the price that the org would pay. What has none cannot be bought, so it is not on the list.
-function describe(model: Model, org: Org, nowMs: number): JsonObject | null {
-  const price = priceAt(model.prices, nowMs, org.priceGroup)
-  return price === undefined ? null : modelObject(model, price)
-}
-
-function sendJson(
-  response: ServerResponse,
-  status: number,
-  body: object,
-  requestId: string,
-  surface: Surface = 'openai',
-): void {
+function sendJson(response: ServerResponse, status: number, body: object, requestId: string): void {
   const bytes = Buffer.from(JSON.stringify(body))
   response.writeHead(status, {
     'content-type': 'application/json',
     'content-length': bytes.length,
-    ...requestIdHeaders(surface, requestId),
+    'x-request-id': requestId,
   })
   response.end(bytes)
 }

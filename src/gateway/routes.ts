@@ -1,10 +1,8 @@
-import { type GenerateRoute, generateRouteOf, MODELS_BASES } from '../protocols/surface.ts'
+import { type GenerateRoute, generateRouteOf } from '../protocols/surface.ts'
 
 /** What a path of the data plane means. */
 export type Route =
   | ({ readonly kind: 'generate' } & GenerateRoute)
-  | { readonly kind: 'models' }
-  | { readonly kind: 'model'; readonly modelId: string }
   | { readonly kind: 'health' }
   | { readonly kind: 'metrics' }
   | { readonly kind: 'payment-event'; readonly provider: string }
@@ -19,15 +17,12 @@ export function methodsOf(route: Route): readonly string[] {
 const PAYMENT_EVENTS = '/webhooks/'
 
 /**
- * Finds the route of a request's path, without its query. Trailing slashes are forgiven. A model's id may hold slashes, raw
- * or as `%2F`.
+ * Finds the route of a request's path, without its query. Trailing slashes are forgiven.
  */
 export function routeOf(path: string): Route | undefined {
   const clean = path.length > 1 && path.endsWith('/') ? path.replace(/\/+$/, '') : path
   const generate = generateRouteOf(clean)
   if (generate !== undefined) return { kind: 'generate', ...generate }
-  // DeepSeek's clients are told the host alone.
-  if (clean === '/models') return { kind: 'models' }
   if (clean === '/health') return { kind: 'health' }
   if (clean === '/metrics') return { kind: 'metrics' }
   if (clean === '/control/v1' || clean.startsWith('/control/v1/')) return { kind: 'control' }
@@ -35,26 +30,5 @@ export function routeOf(path: string): Route | undefined {
     const provider = clean.slice(PAYMENT_EVENTS.length)
     return /^[a-z]+$/.test(provider) ? { kind: 'payment-event', provider } : undefined
   }
-  for (const base of MODELS_BASES) {
-    if (!clean.startsWith(base)) continue
-    const route = routeUnder(clean.slice(base.length))
-    if (route !== undefined) return route
-  }
   return undefined
-}
-
-function routeUnder(rest: string): Route | undefined {
-  if (rest === '/models') return { kind: 'models' }
-  if (rest.startsWith('/models/'))
-    return withDecoded(rest.slice('/models/'.length), modelId => ({ kind: 'model', modelId }))
-  return undefined
-}
-
-function withDecoded(text: string, make: (decoded: string) => Route): Route | undefined {
-  if (text === '') return undefined
-  try {
-    return make(decodeURIComponent(text))
-  } catch {
-    return undefined
-  }
 }

@@ -34,11 +34,20 @@ export function modelObject(model: Model, price: Price): JsonObject {
       context_length: model.contextTokens,
       max_tokens: model.outputTokensMax,
       pricing: pricingPerMillion(shown),
-      tags: Object.entries(capabilities).flatMap(([name, can]) => (can ? [name] : [])),
+      tags: modelTags(model),
     },
     capabilities: { ...capabilities },
     supported_parameters: supportedParameters(model),
   }
+}
+
+/** What a model can do, in our words and in those of DeepInfra's clients, which sort models by them (`vlm`, `embed`). */
+export function modelTags({ capabilities }: Model): string[] {
+  return [
+    ...Object.entries(capabilities).flatMap(([name, can]) => (can ? [name] : [])),
+    ...(capabilities.vision === true ? ['vlm'] : []),
+    ...(capabilities.embeddings === true ? ['embed'] : []),
+  ]
 }
 
 /** Numbers, because DeepInfra's clients read numbers; for show only, the decimal strings beside them are exact. */

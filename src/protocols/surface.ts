@@ -88,9 +88,10 @@ export function surfaceOf(path: string, headers: Readonly<Record<string, unknown
   if (/^(\/api)?(\/v1)?\/messages(\/|$)/.test(path)) return 'anthropic'
   if (path.startsWith('/api/v1')) return 'openrouter'
   if (path.startsWith('/anthropic/')) return 'anthropic'
-  // The list that DeepSeek's clients ask for; what is below it is DeepInfra's.
-  if (path === '/models') return 'openai'
-  if (/^\/(v1\/(inference|scoped-jwt|me|api-tokens|metrics)|payment|models|deploy)(\/|$)/.test(path)) return 'deepinfra'
+  if (/^\/(v1\/(inference|scoped-jwt|me|api-tokens|metrics|request-costs)|payment|deploy)(\/|$)/.test(path))
+    return 'deepinfra'
+  // `/models` alone is what clients ask who know no base.
+  if (/^\/(models|openrouter)\//.test(path)) return 'deepinfra'
   return 'openai'
 }
 

@@ -21,6 +21,11 @@ export function picodollarsToDollarsPerMillion(picodollars: bigint): string {
   return trimZeros(scaledToDecimal(picodollars, PICO_DIGITS - 6))
 }
 
+/** Picodollars per token as cents per token, without trailing zeros: `1_300_000n` becomes `0.00013`. */
+export function picodollarsToCents(picodollars: bigint): string {
+  return trimZeros(scaledToDecimal(picodollars, PICO_DIGITS - 2))
+}
+
 function scaledToDecimal(value: bigint, fractionDigits: number): string {
   const sign = value < 0n ? '-' : ''
   const digits = (value < 0n ? -value : value).toString().padStart(fractionDigits + 1, '0')

@@ -83,7 +83,7 @@ test('thinking is on unless it is switched off', async () => {
 })
 
 test('who asks at the bare host is answered in OpenAI’s form', async () => {
-  const response = await fetch(`${server.url}/models`)
+  const response = await fetch(`${server.url}/models`, { headers: { authorization: 'Bearer sk-wrong' } })
   const { error } = (await response.json()) as { error: { code: string } }
   assert.deepEqual([response.status, error.code], [401, 'invalid_api_key'])
 })

@@ -193,8 +193,6 @@ async function serve(path: string, pagesMax: number) {
   const listener = await listen({
     pipeline,
     codecs: new Map(PROTOCOLS.map(codec => [codec.protocol, codec])),
-    snapshot: publisher.current,
-    keyHasher,
     newId,
     nowMs: () => Date.now(),
     api: createClientApi({
