@@ -115,7 +115,7 @@ const BANNED: readonly { pattern: RegExp; where: RegExp; except?: RegExp; instea
   {
     pattern: /stripe/i,
     where: /^src\//,
-    except: /^src\/(payments\/stripe|config)\/|^src\/compose\.ts$/,
+    except: /^src\/(payments\/stripe|config)\/|^src\/(compose|api\/checklist)\.ts$/,
     instead: 'payment and provider; who it is stays in its folder, beside its settings and the composition',
   },
   {
