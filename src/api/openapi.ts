@@ -1,4 +1,4 @@
-import type { OpenAPIHono, z } from '@hono/zod-openapi'
+import { type OpenAPIHono, z } from '@hono/zod-openapi'
 import type { Protocol } from '../inference/request.ts'
 import type { ProtocolCodec, ProtocolDescription } from '../protocols/protocol.ts'
 import { generateRoutes } from '../protocols/surface.ts'

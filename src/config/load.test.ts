@@ -270,7 +270,7 @@ checkRefused(
 checkRefused(
   'an empty section',
   { file: 'server:\n' },
-  `${FILE}:1: server is null; allowed: a section with host, port, tls, trustedProxies, allowedHosts, cors, bodyBytesMax, headerBytesMax, connectionsMax, requestTimeoutMs, keepAliveCommentMs, firstByteTimeoutMs, requestDeadlineMs, drainTimeoutMs`,
+  `${FILE}:1: server is null; allowed: a section with host, port, tls, trustedProxies, allowedHosts, cors, publicModels, bodyBytesMax, headerBytesMax, connectionsMax, requestTimeoutMs, keepAliveCommentMs, firstByteTimeoutMs, requestDeadlineMs, drainTimeoutMs`,
 )
 checkRefused(
   'a list of wrong things',

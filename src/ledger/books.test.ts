@@ -301,3 +301,15 @@ test('whatever happens in whatever order, nothing is overspent and nothing stays
     { numRuns: 200 },
   )
 })
+
+test('a budget of what is over is forgotten, unless something is held under it', () => {
+  const journal: Journal = { admitted() {}, voided() {}, settle: async () => {} }
+  const books = new Books(journal, { balances: new Map([['o', 100n]]), spent: new Map([['token:a', 5n]]) })
+  const budgets = [{ id: 'token:b', limitNanodollars: 50n }]
+  const { hold } = books.hold({ requestId: 'r', orgId: 'o', budgets, amountNanodollars: 10n })
+  books.forgetBudgets(['token:a', 'token:b', 'token:c'])
+  assert.equal(books.budgetSpent('token:a').settledNanodollars, 0n)
+  assert.equal(books.budgetSpent('token:b').heldNanodollars, 10n)
+  if (hold !== null) books.void(hold)
+  assert.equal(books.budgetSpent('token:b').heldNanodollars, 0n)
+})
