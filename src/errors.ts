@@ -24,7 +24,7 @@ export const ERRORS = {
   upstream_rejected: row(400, 'invalid_request_error', false, 'The model server refused the request; its message says why.'),
   invalid_api_key: row(401, 'authentication_error', false, 'Send a valid key as "Authorization: Bearer sk-hr-...".'),
   invalid_operator_token: row(401, 'authentication_error', false, 'Send the line in the file operator-token of the home as "Authorization: Bearer ...".'),
-  revoked_api_key: row(401, 'authentication_error', false, 'Create a new key: headrace keys create.'),
+  revoked_api_key: row(401, 'authentication_error', false, 'Create a new key (headrace keys create) or token (POST /v1/scoped-jwt).'),
   insufficient_balance: row(402, 'insufficient_quota', false, 'Add credit (headrace credit add) or lower max_tokens.'),
   balance_held: row(402, 'insufficient_quota', false, 'Credit is held by running requests; repeat when they end.'),
   budget_exceeded: row(402, 'insufficient_quota', false, 'The budget is used up until the time in Retry-After, or for good without one; ask the operator to raise it.'),

@@ -5,12 +5,15 @@ import { ApiError } from '../errors.ts'
 import { API_KEY_PREFIX } from '../inference/api-key-format.ts'
 import type { ApiKey } from '../inference/snapshot.ts'
 import type { AccountPorts } from './account.ts'
+import { ChangeRate } from './change-rate.ts'
 import { answers, type ClientApiDeps, type ClientApp, jsonBody } from './context.ts'
 
 /** Keys of an org that may be used, and all that it ever had: each is kept in memory. */
 const KEYS_IN_USE_MAX = 1000
 const KEYS_EVER_MAX = 10_000
 const NAME_CHARS_MAX = 200
+/** Each makes a new snapshot. */
+const CHANGES_PER_MINUTE = 60
 
 const ApiToken = z
   .object({
@@ -30,6 +33,7 @@ const TokenParams = z.object({
 
 /** GET and POST /v1/api-tokens, GET and DELETE /v1/api-tokens/{token}: an organisation's API keys, in its own hands. */
 export function apiTokenRoutes(app: ClientApp, deps: ClientApiDeps, account: AccountPorts): void {
+  const changes = new ChangeRate(CHANGES_PER_MINUTE)
   app.openapi(
     createRoute({
       method: 'get',
@@ -68,6 +72,7 @@ export function apiTokenRoutes(app: ClientApp, deps: ClientApiDeps, account: Acc
           `This organisation has ${inUse} API keys in use, ${keys.length} with those that were revoked; the bounds are ${KEYS_IN_USE_MAX} and ${KEYS_EVER_MAX}.`,
         )
       }
+      changes.take(caller.org.id, deps.nowMs())
       const { key, secret } = await account.createKey(caller.org.id, context.req.valid('json').name)
       return context.json(tokenBody(key, secret), 200)
     },
@@ -96,7 +101,10 @@ export function apiTokenRoutes(app: ClientApp, deps: ClientApiDeps, account: Acc
       const { caller } = context.var
       requireFullRights(caller, deps.snapshot())
       const key = ownKey(context.req.valid('param').token, caller, deps)
-      if (key.revokedMs === null) await account.revokeKey(key.id)
+      if (key.revokedMs === null) {
+        changes.take(caller.org.id, deps.nowMs())
+        await account.revokeKey(key.id)
+      }
       return context.json(tokenBody(key), 200)
     },
   )

@@ -2,11 +2,14 @@ import { createRoute, z } from '@hono/zod-openapi'
 import { requireFullRights } from '../admission/full-rights.ts'
 import { ApiError } from '../errors.ts'
 import type { AccountPorts } from './account.ts'
+import { ChangeRate } from './change-rate.ts'
 import { Checklist, checklistOf, monthlyLimit } from './checklist.ts'
 import { answers, type ClientApiDeps, type ClientApp, jsonBody } from './context.ts'
 import { centsIn, centsOut, dollarsIn, dollarsOut } from './money-fields.ts'
 
 const CENTS_MAX = 100_000_000
+/** Each makes a new snapshot, or asks the provider of payments. */
+const CHANGES_PER_MINUTE = 60
 
 const PaymentConfig = z
   .object({ limit: z.number().openapi({ description: 'Dollars a month (UTC); -1: none.' }) })
@@ -29,6 +32,7 @@ const FundsPage = z
 
 /** /payment/checklist, /payment/config, /payment/funds: how an account stands, its own limit, and paying for credit. */
 export function paymentRoutes(app: ClientApp, deps: ClientApiDeps, account: AccountPorts): void {
+  const changes = new ChangeRate(CHANGES_PER_MINUTE)
   app.openapi(
     createRoute({
       method: 'get',
@@ -70,6 +74,7 @@ export function paymentRoutes(app: ClientApp, deps: ClientApiDeps, account: Acco
         const amount = limit < 0 ? null : dollarsIn(limit, 'limit')
         if (amount === 0n)
           throw new ApiError('invalid_value', 'limit: has to be above 0, or below it for none', { param: 'limit' })
+        changes.take(caller.org.id, deps.nowMs())
         await account.setMonthlyLimit(caller.org.id, amount)
       }
       return context.json(config(caller.org.id), 200)
@@ -89,6 +94,7 @@ export function paymentRoutes(app: ClientApp, deps: ClientApiDeps, account: Acco
       requireFullRights(caller, deps.snapshot())
       if (account.checkout === undefined)
         throw new ApiError('not_found', 'No provider of payments is configured here. Ask the operator for credit.')
+      changes.take(caller.org.id, deps.nowMs())
       const page = await account.checkout(caller.org.id, centsIn(context.req.valid('json').amount))
       return context.json(
         {

@@ -7,6 +7,7 @@ import type { ScopedToken } from '../inference/scoped-token.ts'
 import type { ApiKey } from '../inference/snapshot.ts'
 import { tokenBudget } from '../ledger/budget-id.ts'
 import type { AccountPorts } from './account.ts'
+import { ChangeRate } from './change-rate.ts'
 import { answers, type ClientApiDeps, type ClientApp, jsonBody } from './context.ts'
 import { dollarsIn, dollarsOut, exactDollars } from './money-fields.ts'
 
@@ -15,6 +16,7 @@ const MODELS_MAX = 256
 /** Tokens of an org that are not over; each is kept in memory. */
 const TOKENS_PER_ORG_MAX = 100_000
 const PAGE_MAX = 1000
+const CHANGES_PER_MINUTE = 6000
 
 /** What makes a token. */
 export const ScopedJwtCreate = z
@@ -66,6 +68,7 @@ const ReadQuery = z.object({
 /** POST, GET and DELETE /v1/scoped-jwt: tokens that are derived from API keys, to be handed on. */
 export function scopedJwtRoutes(app: ClientApp, deps: ClientApiDeps, account: AccountPorts): void {
   const tokens = () => deps.keyHasher.tokens
+  const changes = new ChangeRate(CHANGES_PER_MINUTE)
   const key = (token: ScopedToken): ApiKey | undefined => deps.snapshot().keys.get(token.keyId)
 
   // A key sees and ends its own tokens; all of the organisation's only a key without bounds.
@@ -123,6 +126,7 @@ export function scopedJwtRoutes(app: ClientApp, deps: ClientApiDeps, account: Ac
         expiresMs: endOf(wish, signing, nowMs),
         revokedMs: null,
       }
+      changes.take(caller.org.id, nowMs)
       await account.addToken(token)
       tokens().put(token)
       return context.json({ token: tokens().sign(token, signing.name), id: token.id }, 200)
@@ -177,6 +181,7 @@ export function scopedJwtRoutes(app: ClientApp, deps: ClientApiDeps, account: Ac
       const token = mayTouch(context.var.caller, found)
       if (token.revokedMs !== null) return context.json(body(token), 200)
       const revoked = { ...token, revokedMs: deps.nowMs() }
+      changes.take(token.orgId, revoked.revokedMs)
       await account.revokeToken(token.id, revoked.revokedMs)
       tokens().put(revoked)
       return context.json(body(revoked), 200)

@@ -21,6 +21,7 @@ const settled: fc.Arbitrary<Settlement> = fc
   .record({
     id: fc.integer({ min: 0, max: 30 }),
     key: fc.constantFrom('key_a', 'key_b', 'key_c'),
+    token: fc.constantFrom(null, null, 'jti_1', 'jti_2'),
     model: fc.constantFrom('model_a', 'model_b'),
     upstream: fc.constantFrom('engine', 'far', ''),
     ending: fc.constantFrom<Ending>('completed', 'cancelled', 'failed'),
@@ -30,7 +31,7 @@ const settled: fc.Arbitrary<Settlement> = fc
     held: fc.bigInt({ min: 0n, max: 9_000_000n }),
     settledMs: timeMs,
   })
-  .map(({ id, key, model, upstream, ending, input, output, held, settledMs, ...rest }) => {
+  .map(({ id, key, token, model, upstream, ending, input, output, held, settledMs, ...rest }) => {
     const cached = Math.min(rest.cached, input)
     // At the price of `setUp`: 1, 0.5 and 2 dollars per million tokens, so that no rounding comes in.
     const worth = BigInt(input - cached) * 1000n + BigInt(cached) * 500n + BigInt(output) * 2000n
@@ -40,6 +41,8 @@ const settled: fc.Arbitrary<Settlement> = fc
       ...base,
       orgId: key === 'key_c' ? 'org_b' : 'org_a',
       keyId: key,
+      // Tokens of one key each.
+      ...(token !== null && { tokenId: `${token}_${key}` }),
       modelId: model,
       upstreamId: upstream,
       ending,
@@ -127,6 +130,11 @@ async function play(path: string, operations: readonly Operation[], naive: Naive
   await createKey(store, 'key_c', 'org_b')
   await addCredit(store, 'org_a', CREDIT - 1_000_000_000n, 'credit_rest')
   await addCredit(store, 'org_b', CREDIT)
+  for (const keyId of ['key_a', 'key_b', 'key_c']) {
+    const orgId = keyId === 'key_c' ? 'org_b' : 'org_a'
+    const terms = { models: null, limitNanodollars: null, createdMs: 1, expiresMs: NOW_MS, revokedMs: null }
+    for (const token of ['jti_1', 'jti_2']) await store.tokens.add({ id: `${token}_${keyId}`, orgId, keyId, ...terms })
+  }
   let running: Promise<unknown>[] = []
   for (const each of operations) {
     if (each.do === 'settle') {
@@ -154,6 +162,10 @@ async function compare(store: Store, naive: NaiveBooks, selections: readonly Usa
   for (const org of ['org_a', 'org_b']) assert.equal(balances.get(org), naive.balance(org))
   for (const key of ['key_a', 'key_b', 'key_c']) {
     assert.equal(spent.get(key) ?? 0n, chargeOf(naive.selected({ keyId: key })))
+  }
+  for (const { token, spentNanodollars } of await store.tokens.live(0)) {
+    const own = naive.selected({}).filter(each => each.tokenId === token.id)
+    assert.equal(spentNanodollars, chargeOf(own), token.id)
   }
   for (const each of selections) {
     const expected = naive.selected(each).sort((a, b) => (a.requestId < b.requestId ? 1 : -1))
