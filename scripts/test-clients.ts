@@ -37,12 +37,16 @@ if (flags.write && words.length > 0) {
   say('--write needs the results of all clients: leave the words out.')
   process.exit(1)
 }
+/** Folders whose packages are not to be had, and why. */
+const missing: Record<string, string> = JSON.parse(process.env[INSIDE] ?? '{}')
 if (process.env[INSIDE] === undefined) {
   for (const folder of new Set(chosen.map(client => client.folder))) {
     const failure = await install(folder, say)
-    if (failure !== null) say(`! ${failure}`)
+    if (failure === null) continue
+    missing[folder] = failure
+    say(`! ${failure}`)
   }
-  if (canIsolate()) process.exit(runIsolated(import.meta.filename, process.argv.slice(2)))
+  if (canIsolate()) process.exit(runIsolated(import.meta.filename, process.argv.slice(2), missing))
   say('There are no namespaces to be had here: clients are kept on this machine by a proxy setting alone.')
 }
 process.exit(await main())
@@ -67,8 +71,8 @@ async function main(): Promise<number> {
   await Promise.all(
     Array.from({ length: CLIENTS_AT_A_TIME }, async () => {
       for (let client = waiting.shift(); client !== undefined; client = waiting.shift()) {
-        const missing = await install(client.folder, () => undefined)
-        const result = missing === null ? await runClient(world, client, folder) : notRunnable(client, missing)
+        const reason = missing[client.folder]
+        const result = reason === undefined ? await runClient(world, client, folder) : notRunnable(client, reason)
         results.set(client, result)
         say(`${result.notRun ?? summary([result])}  ${client.id} (${result.seconds.toFixed(1)} s)`)
       }

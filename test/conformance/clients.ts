@@ -21,6 +21,14 @@ export const CLIENTS: readonly Client[] = [
   llamaIndex('openai', 'openai', '@llamaindex/openai'),
   { ...llamaIndex('deepinfra', 'deepinfra', '@llamaindex/deepinfra'), preload: ['npm/redirect-deepinfra.mjs'] },
   npm('deepinfra', 'DeepInfra SDK', 'deepinfra'),
+  python('openai', 'OpenAI SDK (Python)', 'openai'),
+  python('anthropic', 'Anthropic SDK (Python)', 'anthropic'),
+  python('langchain', 'LangChain, openai (Python)', 'langchain-openai'),
+  program('codex', 'Codex', '@openai/codex'),
+  program('claude-code', 'Claude Code', '@anthropic-ai/claude-code'),
+  ...wires('qwen-code', 'Qwen Code', '@qwen-code/qwen-code', ['openai', 'openai-responses', 'anthropic']),
+  program('opencode', 'opencode', 'opencode-ai'),
+  ...wires('openclaw', 'OpenClaw', 'openclaw', ['openai-completions', 'openai-responses', 'anthropic-messages']),
 ]
 
 function npm(id: string, title: string, name: string): Client {
@@ -40,4 +48,17 @@ function langchain(id: string, title: string, name: string): Client {
 function llamaIndex(id: string, title: string, name: string): Client {
   const script = 'npm/llamaindex.mjs'
   return { id: `llamaindex-${id}`, title: `LlamaIndex, ${title}`, package: name, folder: 'npm', script, args: [id] }
+}
+
+function program(id: string, title: string, name: string): Client {
+  return { id, title, package: name, folder: `programs/${id}`, script: `programs/${id}.mjs` }
+}
+
+/** One program over each of the wires that it speaks. */
+function wires(id: string, title: string, name: string, each: readonly string[]): Client[] {
+  return each.map(wire => ({ ...program(id, `${title}, ${wire}`, name), id: `${id}-${wire}`, args: [wire] }))
+}
+
+function python(id: string, title: string, name: string): Client {
+  return { id: `python-${id}`, title, package: name, folder: 'python', script: `python/${id}_client.py` }
 }

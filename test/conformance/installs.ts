@@ -7,6 +7,7 @@ import { join } from 'node:path'
 
 const HERE = import.meta.dirname
 const INSTALL_MS_MAX = 10 * 60_000
+const OUTPUT_CHARS_MAX = 16_384
 const PYTHONS = ['python3', 'python']
 
 /** Why a folder's packages are not there; null when they are. */
@@ -44,8 +45,8 @@ async function installPython(say: (text: string) => void): Promise<string | null
   const stamp = join(cwd, '.venv/.installed')
   const lock = hashOf(join(cwd, 'requirements.txt'))
   if (isStamped(stamp, lock)) return null
-  const python = PYTHONS.find(each => spawnSync(each, ['-c', 'import venv, sys; sys.exit(sys.version_info < (3, 10))']).status === 0)
-  if (python === undefined) return 'there is no Python from 3.10 on, with venv'
+  const python = PYTHONS.find(each => spawnSync(each, ['-c', 'import venv, sys; sys.exit(sys.version_info < (3, 11))']).status === 0)
+  if (python === undefined) return 'there is no Python from 3.11 on, with venv'
   say('pip install in test/conformance/python')
   rmSync(join(cwd, '.venv'), { recursive: true, force: true })
   const failure =
@@ -69,9 +70,16 @@ function finish(command: string, args: readonly string[], cwd: string): Promise<
     const child = spawn(command, args, { cwd, stdio: ['ignore', 'ignore', 'pipe'], timeout: INSTALL_MS_MAX })
     let said = ''
     child.stderr.setEncoding('utf8').on('data', (text: string) => {
-      said = (said + text).slice(-2_000)
+      if (said.length < OUTPUT_CHARS_MAX) said += text
     })
     child.on('error', error => resolve(`${command}: ${error.message}`))
-    child.on('close', code => resolve(code === 0 ? null : `${command} ${args[0]} failed: ${said.trim().split('\n').at(-1)}`))
+    child.on('close', code => resolve(code === 0 ? null : `${command} ${args[0]} failed: ${reasonIn(said)}`))
   })
+}
+
+/** The first lines of npm's and the last of pip's complaint say what it is about. */
+function reasonIn(said: string): string {
+  const lines = said.split('\n').filter(line => line.trim() !== '' && !line.includes('complete log'))
+  const telling = lines.some(line => line.startsWith('npm')) ? lines.slice(0, 3) : lines.slice(-1)
+  return telling.map(line => line.replace(/^npm error( code)?/, '').trim()).join(' ')
 }

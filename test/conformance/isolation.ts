@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process'
 
 /** Keeps clients on this machine: several of them call home unless they cannot. */
 
-/** Set for a process that runs inside. */
+/** Set for a process that runs inside; a JSON object of the folders whose packages are missing, with the reasons. */
 export const INSIDE = 'HEADRACE_CLIENTS_INSIDE'
 
 const UP_AND_RUN = 'ip link set lo up && exec "$0" "$@"'
@@ -16,10 +16,10 @@ export function canIsolate(): boolean {
 }
 
 /** Runs a script of Node with loopback as its only network; answers its exit code. */
-export function runIsolated(script: string, args: readonly string[]): number {
+export function runIsolated(script: string, args: readonly string[], missing: Readonly<Record<string, string>>): number {
   const { status } = spawnSync('unshare', [...NAMESPACES, 'sh', '-c', UP_AND_RUN, process.execPath, script, ...args], {
     stdio: 'inherit',
-    env: { ...process.env, [INSIDE]: '1' },
+    env: { ...process.env, [INSIDE]: JSON.stringify(missing) },
   })
   return status ?? 1
 }

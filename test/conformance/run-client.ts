@@ -11,7 +11,7 @@ import { type ClientWorld, SCRIPT, type World } from './world.ts'
 
 /** Runs one client's script in a process of its own and judges every check that it said it would do. */
 
-const CLIENT_MS_MAX = 5 * 60_000
+const CLIENT_MS_MAX = 8 * 60_000
 const OUTPUT_CHARS_MAX = 8_192
 const HERE = import.meta.dirname
 /** What a script exits with when its program has no build for this machine; the last line on standard error says which. */
@@ -114,6 +114,8 @@ function environment(told: ClientWorld): NodeJS.ProcessEnv {
     XDG_CONFIG_HOME: join(told.folder, '.config'),
     TMPDIR: tmpdir(),
     LANG: 'C.UTF-8',
+    PYTHONDONTWRITEBYTECODE: '1',
+    LANGSMITH_TRACING: 'false',
     HEADRACE_WORLD: JSON.stringify(told),
     HEADRACE_SCRIPT: JSON.stringify(SCRIPT),
     ...(process.env[INSIDE] === undefined ? CLOSED_PROXY : {}),

@@ -34,10 +34,10 @@ export const world = JSON.parse(process.env.HEADRACE_WORLD ?? '{}')
 /** The texts that the scripted models say. */
 export const script = JSON.parse(process.env.HEADRACE_SCRIPT ?? '{}')
 
-const CHECK_MS_MAX = 120_000
+const CHECK_MS_MAX = 160_000
 /** Checks lie so far apart that the clock tells whose a request was. */
 const GAP_MS = 3
-const DETAIL_CHARS_MAX = 600
+const DETAIL_CHARS_MAX = 1500
 
 /**
  * Runs checks one after another, a line each, and ends the process: some clients leave timers and sockets behind.
