@@ -10,9 +10,10 @@ import { parseArgs } from 'node:util'
 import { createStyle, wantsColour } from '../src/cli/output/style.ts'
 import type { Client, ClientResult } from '../test/conformance/client.ts'
 import { CLIENTS } from '../test/conformance/clients.ts'
+import { document } from '../test/conformance/document.ts'
 import { install } from '../test/conformance/installs.ts'
 import { canIsolate, INSIDE, runIsolated } from '../test/conformance/isolation.ts'
-import { markdownReport, summary, terminalReport } from '../test/conformance/report.ts'
+import { summary, terminalReport } from '../test/conformance/report.ts'
 import { killClients, notRunnable, runClient } from '../test/conformance/run-client.ts'
 import { abandonWorld, startWorld } from '../test/conformance/world.ts'
 
@@ -81,7 +82,7 @@ async function main(): Promise<number> {
   await world.stop()
   const ordered = chosen.flatMap(client => results.get(client) ?? [])
   const failed = ordered.some(({ checks }) => checks.some(({ verdict }) => verdict === 'failed'))
-  if (flags.write) writeFileSync(DOCUMENT, markdownReport(ordered))
+  if (flags.write) writeFileSync(DOCUMENT, document(ordered))
   const style = createStyle(wantsColour(process.stdout.isTTY === true, process.env, undefined))
   const width = process.stdout.isTTY ? process.stdout.columns : null
   process.stdout.write(flags.json ? `${JSON.stringify(ordered, null, 2)}\n` : terminalReport(ordered, style, width))

@@ -17,7 +17,10 @@ export const CLIENTS: readonly Client[] = [
   langchain('openai-responses', 'openai (Responses)', '@langchain/openai'),
   langchain('deepseek', 'deepseek', '@langchain/deepseek'),
   langchain('openrouter', 'openrouter', '@langchain/openrouter'),
-  { ...npm('langchain-deepinfra', 'LangChain, DeepInfra', '@langchain/community'), preload: ['npm/redirect-deepinfra.mjs'] },
+  {
+    ...npm('langchain-deepinfra', 'LangChain, DeepInfra', '@langchain/community'),
+    preload: ['npm/redirect-deepinfra.mjs'],
+  },
   llamaIndex('openai', 'openai', '@llamaindex/openai'),
   { ...llamaIndex('deepinfra', 'deepinfra', '@llamaindex/deepinfra'), preload: ['npm/redirect-deepinfra.mjs'] },
   npm('deepinfra', 'DeepInfra SDK', 'deepinfra'),

@@ -45,7 +45,9 @@ async function installPython(say: (text: string) => void): Promise<string | null
   const stamp = join(cwd, '.venv/.installed')
   const lock = hashOf(join(cwd, 'requirements.txt'))
   if (isStamped(stamp, lock)) return null
-  const python = PYTHONS.find(each => spawnSync(each, ['-c', 'import venv, sys; sys.exit(sys.version_info < (3, 11))']).status === 0)
+  const python = PYTHONS.find(
+    each => spawnSync(each, ['-c', 'import venv, sys; sys.exit(sys.version_info < (3, 11))']).status === 0,
+  )
   if (python === undefined) return 'there is no Python from 3.11 on, with venv'
   say('pip install in test/conformance/python')
   rmSync(join(cwd, '.venv'), { recursive: true, force: true })

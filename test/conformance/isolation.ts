@@ -16,7 +16,11 @@ export function canIsolate(): boolean {
 }
 
 /** Runs a script of Node with loopback as its only network; answers its exit code. */
-export function runIsolated(script: string, args: readonly string[], missing: Readonly<Record<string, string>>): number {
+export function runIsolated(
+  script: string,
+  args: readonly string[],
+  missing: Readonly<Record<string, string>>,
+): number {
   const { status } = spawnSync('unshare', [...NAMESPACES, 'sh', '-c', UP_AND_RUN, process.execPath, script, ...args], {
     stdio: 'inherit',
     env: { ...process.env, [INSIDE]: JSON.stringify(missing) },

@@ -16,7 +16,12 @@ export interface ScriptedAnswer {
   readonly reasoning: string
   readonly text: string
   readonly call: ScriptedCall | null
-  readonly usage: { readonly input: number; readonly cached: number; readonly reasoning: number; readonly output: number }
+  readonly usage: {
+    readonly input: number
+    readonly cached: number
+    readonly reasoning: number
+    readonly output: number
+  }
 }
 
 /** Said before every answer. */
@@ -36,7 +41,8 @@ export function scriptedAnswer(body: Json, callsTools: boolean): ScriptedAnswer 
   const messages = listOf(body.messages)
   const result = lastResult(messages)
   const tool = callsTools && result === null && body.tool_choice !== 'none' ? chosenTool(body) : undefined
-  const call = tool === undefined ? null : { name: String(tool.name), arguments: JSON.stringify(sampleOf(tool.parameters)) }
+  const call =
+    tool === undefined ? null : { name: String(tool.name), arguments: JSON.stringify(sampleOf(tool.parameters)) }
   const text = call !== null ? '' : result !== null ? RESULT_PREFIX + result : textFor(body)
   return { reasoning: REASONING, text, call, usage: usageFor(messages, text, call) }
 }
@@ -52,7 +58,8 @@ function chosenTool(body: Json): Json | undefined {
   const functions = listOf(body.tools)
     .map(tool => tool.function)
     .filter(isJson)
-  const named = isJson(body.tool_choice) && isJson(body.tool_choice.function) ? body.tool_choice.function.name : undefined
+  const named =
+    isJson(body.tool_choice) && isJson(body.tool_choice.function) ? body.tool_choice.function.name : undefined
   if (named !== undefined) return functions.find(each => each.name === named)
   return functions.find(each => SHELLS.test(String(each.name))) ?? functions[0]
 }

@@ -160,7 +160,10 @@ function embeddings(body: Json): Json {
 
 /** Different for different texts, of length one. */
 function vectorOf(text: string): number[] {
-  const raw = Array.from({ length: EMBEDDING_DIMENSIONS }, (_, i) => 1 + ((text.length + (text.codePointAt(i) ?? i)) % 7))
+  const raw = Array.from(
+    { length: EMBEDDING_DIMENSIONS },
+    (_, i) => 1 + ((text.length + (text.codePointAt(i) ?? i)) % 7),
+  )
   const length = Math.hypot(...raw)
   return raw.map(each => each / length)
 }

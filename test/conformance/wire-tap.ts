@@ -82,7 +82,8 @@ function watch(client: Socket, upstream: Socket, exchanges: Exchange[]): void {
         unanswered.push(asking)
       },
       body(bytes) {
-        if (asking !== undefined && asking.requestText.length < KEPT_CHARS_MAX) asking.requestText += bytes.toString('utf8')
+        if (asking !== undefined && asking.requestText.length < KEPT_CHARS_MAX)
+          asking.requestText += bytes.toString('utf8')
       },
       end() {},
     },
@@ -99,7 +100,8 @@ function watch(client: Socket, upstream: Socket, exchanges: Exchange[]): void {
       },
       body(bytes) {
         const exchange = unanswered[0]
-        if (exchange !== undefined) exchange.answerText = (exchange.answerText + bytes.toString('utf8')).slice(-KEPT_CHARS_MAX)
+        if (exchange !== undefined)
+          exchange.answerText = (exchange.answerText + bytes.toString('utf8')).slice(-KEPT_CHARS_MAX)
       },
       end: () => void unanswered.shift(),
     },

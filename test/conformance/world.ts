@@ -1,6 +1,12 @@
 import { endAll, newHome, pullFixture, type ServerProcess, startServer } from '../support/server-process.ts'
-import { EMBEDDING_DIMENSIONS, HEALING_TEXT, SCRIPTED_MODELS, type ScriptedModel, startScriptedUpstream } from './scripted-upstream.ts'
 import { REASONING, RESULT_PREFIX, TEXT } from './scripted-answer.ts'
+import {
+  EMBEDDING_DIMENSIONS,
+  HEALING_TEXT,
+  SCRIPTED_MODELS,
+  type ScriptedModel,
+  startScriptedUpstream,
+} from './scripted-upstream.ts'
 
 /** The server that all clients are pointed to: one fixture on the embedded engine, and models that follow a script. */
 
@@ -70,7 +76,14 @@ export async function startWorld(): Promise<World> {
           model: publicId(name),
           name,
           contextTokens: CONTEXT_TOKENS,
-          capabilities: { chat: true, completion: true, tools: true, reasoning: true, jsonSchema: true, logprobs: false },
+          capabilities: {
+            chat: true,
+            completion: true,
+            tools: true,
+            reasoning: true,
+            jsonSchema: true,
+            logprobs: false,
+          },
           price: PRICE,
         },
       ],

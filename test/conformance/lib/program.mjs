@@ -38,7 +38,12 @@ export function write(path, content) {
  * @returns {Promise<{ code: number | null, out: string, err: string }>}
  */
 export async function runProgram([file, ...args], { cwd, env = {}, code: expected = 0 }) {
-  const child = spawn(file, args, { cwd, env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'], detached: true })
+  const child = spawn(file, args, {
+    cwd,
+    env: { ...process.env, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    detached: true,
+  })
   const texts = { out: '', err: '' }
   for (const [stream, name] of [
     [child.stdout, 'out'],
@@ -58,7 +63,8 @@ export async function runProgram([file, ...args], { cwd, env = {}, code: expecte
   clearTimeout(timer)
   // Some leave servers behind.
   killGroup(child)
-  if (expected !== null) assert.equal(code, expected, `it ended with ${code}: ${texts.err.slice(-500)} ${texts.out.slice(-500)}`)
+  if (expected !== null)
+    assert.equal(code, expected, `it ended with ${code}: ${texts.err.slice(-500)} ${texts.out.slice(-500)}`)
   return { code, ...texts }
 }
 

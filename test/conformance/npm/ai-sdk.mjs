@@ -5,7 +5,17 @@ import { createDeepSeek } from '@ai-sdk/deepseek'
 import { createOpenAI } from '@ai-sdk/openai'
 import { createOpenAICompatible } from '@ai-sdk/openai-compatible'
 import { createOpenRouter } from '@openrouter/ai-sdk-provider'
-import { APICallError, embedMany, generateText, jsonSchema, Output, RetryError, stepCountIs, streamText, tool } from 'ai'
+import {
+  APICallError,
+  embedMany,
+  generateText,
+  jsonSchema,
+  Output,
+  RetryError,
+  stepCountIs,
+  streamText,
+  tool,
+} from 'ai'
 import { refusals, run, script, world } from '../lib/checks.mjs'
 import { TOOL } from '../lib/openai-shapes.mjs'
 
@@ -27,7 +37,12 @@ const PROVIDERS = {
     return { model: provider.chat, completion: provider.completion, reasons: false }
   },
   'openai-compatible'(apiKey) {
-    const provider = createOpenAICompatible({ name: 'headrace', apiKey, baseURL: `${url}/v1`, supportsStructuredOutputs: true })
+    const provider = createOpenAICompatible({
+      name: 'headrace',
+      apiKey,
+      baseURL: `${url}/v1`,
+      supportsStructuredOutputs: true,
+    })
     return { model: provider, completion: provider.completionModel, embedding: provider.embeddingModel }
   },
   deepinfra(apiKey) {
@@ -121,7 +136,13 @@ await run({
   },
 
   async 'tool required'() {
-    const answer = await generateText({ model: model(models.plain), prompt: 'Hello', tools, toolChoice: 'required', maxOutputTokens: 400 })
+    const answer = await generateText({
+      model: model(models.plain),
+      prompt: 'Hello',
+      tools,
+      toolChoice: 'required',
+      maxOutputTokens: 400,
+    })
     assert.equal(answer.toolCalls[0].toolName, TOOL.name)
     assert.equal(typeof answer.toolCalls[0].input.city, 'string')
     return { usage: usageOf(answer.usage) }
@@ -135,7 +156,11 @@ await run({
       required: ['greeting'],
       additionalProperties: false,
     })
-    const answer = await generateText({ model: model(models.talker), prompt: 'Hello', output: Output.object({ schema }) })
+    const answer = await generateText({
+      model: model(models.talker),
+      prompt: 'Hello',
+      output: Output.object({ schema }),
+    })
     assert.deepEqual(answer.output, { greeting: 'hello' })
     return { usage: usageOf(answer.usage) }
   },
@@ -144,7 +169,11 @@ await run({
     async 'second turn'() {
       // Without `store: false` this provider sends the first answer back as references to items.
       const first = await generateText({ model: model(models.talker), prompt: 'Hello' })
-      const messages = [{ role: 'user', content: 'Hello' }, ...first.response.messages, { role: 'user', content: 'Again' }]
+      const messages = [
+        { role: 'user', content: 'Hello' },
+        ...first.response.messages,
+        { role: 'user', content: 'Again' },
+      ]
       const second = await generateText({ model: model(models.talker), messages })
       assert.equal(second.text, script.text)
       assert.ok(second.usage.inputTokens > first.usage.inputTokens)
@@ -185,7 +214,9 @@ await run({
   }),
 
   async cut() {
-    const { text, errors } = await read(streamText({ model: model(models.dies), prompt: 'Hello', maxRetries: 0, ...quiet }))
+    const { text, errors } = await read(
+      streamText({ model: model(models.dies), prompt: 'Hello', maxRetries: 0, ...quiet }),
+    )
     assert.match(text, /^half /)
     assert.equal(errors.length, 1)
     return { requests: 1, detail: errors[0]?.constructor?.name }

@@ -48,7 +48,9 @@ await run({
   },
 
   async reasoning() {
-    const message = await client.messages.stream({ model: models.talker, max_tokens: 100, messages: HELLO }).finalMessage()
+    const message = await client.messages
+      .stream({ model: models.talker, max_tokens: 100, messages: HELLO })
+      .finalMessage()
     assert.equal(message.content[0].thinking, script.reasoning)
     assert.equal(textOf(message), script.text)
     return { usage: usageOf(message.usage) }
@@ -126,7 +128,12 @@ await run({
   },
 
   async cancel() {
-    const stream = await client.messages.create({ model: models.endless, max_tokens: 9000, messages: HELLO, stream: true })
+    const stream = await client.messages.create({
+      model: models.endless,
+      max_tokens: 9000,
+      messages: HELLO,
+      stream: true,
+    })
     let events = 0
     for await (const _ of stream) if (++events > 8) break
     assert.ok(events > 8)

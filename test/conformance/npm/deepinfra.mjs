@@ -19,7 +19,9 @@ await run({
   },
 
   async embeddings() {
-    const answer = await new Embeddings(nativeUrl(models.embedder), world.key, ONCE).generate({ inputs: ['one', 'three'] })
+    const answer = await new Embeddings(nativeUrl(models.embedder), world.key, ONCE).generate({
+      inputs: ['one', 'three'],
+    })
     assert.equal(answer.embeddings[1].length, script.dimensions)
     return { usage: { input: answer.input_tokens, output: 0 }, requests: 1 }
   },

@@ -39,7 +39,10 @@ await run({
   },
 
   async embeddings() {
-    const vectors = await new DeepInfraEmbeddings({ modelName: models.embedder, apiToken: key }).embedDocuments(['one', 'three'])
+    const vectors = await new DeepInfraEmbeddings({ modelName: models.embedder, apiToken: key }).embedDocuments([
+      'one',
+      'three',
+    ])
     assert.equal(vectors[1].length, script.dimensions)
     return { requests: 1 }
   },

@@ -76,7 +76,10 @@ await run({
   async tools() {
     const bound = with_(models.caller).bindTools([weather])
     const first = await gathered(await bound.stream('Hello'))
-    assert.deepEqual(first.tool_calls.map(({ name, args }) => [name, args]), [[TOOL.name, { city: 'hello' }]])
+    assert.deepEqual(
+      first.tool_calls.map(({ name, args }) => [name, args]),
+      [[TOOL.name, { city: 'hello' }]],
+    )
     const result = await weather.invoke(first.tool_calls[0])
     assert.ok(result instanceof ToolMessage)
     const second = await bound.invoke([new HumanMessage('Hello'), first, result])

@@ -45,7 +45,11 @@ await run({
     const { message, raw } = await model.chat({ messages: [HELLO], tools: [weather] })
     const [call] = message.options?.toolCall ?? []
     assert.equal(call?.name, TOOL.name)
-    const result = { role: 'user', content: await weather.call(JSON.parse(call.input)), options: { toolResult: { id: call.id, result: 'hello: sunny', isError: false } } }
+    const result = {
+      role: 'user',
+      content: await weather.call(JSON.parse(call.input)),
+      options: { toolResult: { id: call.id, result: 'hello: sunny', isError: false } },
+    }
     const second = await model.chat({ messages: [HELLO, message, result], tools: [weather] })
     assert.equal(second.message.content, `${script.resultPrefix}hello: sunny`)
     const [a, b] = [usageOfChat(raw.usage), usageOfChat(second.raw.usage)]

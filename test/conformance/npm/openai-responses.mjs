@@ -25,7 +25,12 @@ const WEATHER = { type: 'function', strict: true, ...TOOL }
 
 await run({
   async chat() {
-    const answer = await client.responses.create({ model: models.plain, input: 'Hello', max_output_tokens: 16, store: false })
+    const answer = await client.responses.create({
+      model: models.plain,
+      input: 'Hello',
+      max_output_tokens: 16,
+      store: false,
+    })
     assert.equal(answer.object, 'response')
     assert.match(answer.status, /^(completed|incomplete)$/)
     return { usage: usageOf(answer.usage), requestId: answer._request_id }
@@ -51,7 +56,9 @@ await run({
   },
 
   async tools() {
-    const first = await client.responses.stream({ model: models.caller, input: 'Hello', tools: [WEATHER] }).finalResponse()
+    const first = await client.responses
+      .stream({ model: models.caller, input: 'Hello', tools: [WEATHER] })
+      .finalResponse()
     const call = first.output.find(({ type }) => type === 'function_call')
     assert.equal(call?.name, TOOL.name)
     assert.deepEqual(JSON.parse(call.arguments), { city: 'hello' })
@@ -65,7 +72,11 @@ await run({
 
   async 'second turn'() {
     const first = await client.responses.create({ model: models.talker, input: 'Hello' })
-    const second = await client.responses.create({ model: models.talker, input: 'Again', previous_response_id: first.id })
+    const second = await client.responses.create({
+      model: models.talker,
+      input: 'Again',
+      previous_response_id: first.id,
+    })
     assert.ok(second.usage.input_tokens > first.usage.input_tokens)
     assert.equal((await client.responses.retrieve(first.id)).output_text, script.text)
     await client.responses.delete(first.id)

@@ -7,7 +7,8 @@ import { HELLO, TOOL } from '../lib/openai-shapes.mjs'
 /** OpenRouter's own package. */
 
 const { models, url } = world
-const clientWith = (apiKey = world.key) => new OpenRouter({ apiKey, serverURL: `${url}/api/v1`, retryConfig: { strategy: 'none' } })
+const clientWith = (apiKey = world.key) =>
+  new OpenRouter({ apiKey, serverURL: `${url}/api/v1`, retryConfig: { strategy: 'none' } })
 const client = clientWith()
 const send = (chatRequest, from = client) => from.chat.send({ chatRequest })
 

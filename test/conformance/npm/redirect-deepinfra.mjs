@@ -7,4 +7,7 @@ const { url } = JSON.parse(process.env.HEADRACE_WORLD ?? '{}')
 const { fetch } = globalThis
 
 globalThis.fetch = (resource, init) =>
-  fetch(typeof resource === 'string' && resource.startsWith(HOST) ? `${url}/${resource.slice(HOST.length)}` : resource, init)
+  fetch(
+    typeof resource === 'string' && resource.startsWith(HOST) ? `${url}/${resource.slice(HOST.length)}` : resource,
+    init,
+  )

@@ -30,7 +30,11 @@ wire_api = "responses"
 `,
   )
   const args = ['exec', '--json', '--skip-git-repo-check', '--dangerously-bypass-approvals-and-sandbox', 'Say hello.']
-  const { out, err } = await runProgram([CODEX, ...args], { cwd, env: { CODEX_HOME: home, HEADRACE_API_KEY: key }, code })
+  const { out, err } = await runProgram([CODEX, ...args], {
+    cwd,
+    env: { CODEX_HOME: home, HEADRACE_API_KEY: key },
+    code,
+  })
   const events = jsonLines(out)
   const told = events.findLast(({ type }) => type === 'turn.completed')?.usage
   const usage = told && {

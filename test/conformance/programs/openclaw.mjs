@@ -34,7 +34,18 @@ async function turn(model, { key, code }) {
     },
   })
   const env = { OPENCLAW_HOME: folder, OPENCLAW_STATE_DIR: `${folder}/state` }
-  const args = ['agent', 'exec', '--json', '--config', config, '--cwd', folder, '--model', `headrace/${model}`, 'Say hello.']
+  const args = [
+    'agent',
+    'exec',
+    '--json',
+    '--config',
+    config,
+    '--cwd',
+    folder,
+    '--model',
+    `headrace/${model}`,
+    'Say hello.',
+  ]
   const { out, err } = await runProgram([process.execPath, OPENCLAW, ...args], { cwd: folder, env, code })
   const told = JSON.parse(out)
   const cached = told.usage?.cacheRead ?? 0

@@ -24,7 +24,11 @@ async function turn(model, { key, code }) {
       },
     },
   })
-  const env = { OPENCODE_DISABLE_MODELS_FETCH: '1', OPENCODE_DISABLE_AUTOUPDATE: '1', OPENCODE_DISABLE_LSP_DOWNLOAD: '1' }
+  const env = {
+    OPENCODE_DISABLE_MODELS_FETCH: '1',
+    OPENCODE_DISABLE_AUTOUPDATE: '1',
+    OPENCODE_DISABLE_LSP_DOWNLOAD: '1',
+  }
   const args = ['run', '--format', 'json', '--model', `headrace/${model}`, '--title', 'A test', 'Say hello.']
   const { out, err } = await runProgram([OPENCODE, ...args], { cwd, env, code })
   const events = jsonLines(out)
