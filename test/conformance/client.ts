@@ -37,6 +37,8 @@ export interface CheckLine {
   readonly requestId?: string
   /** How many requests the check has to have sent. */
   readonly requests?: number
+  /** What they have to have been answered with. */
+  readonly statuses?: readonly number[]
   /** The client left before the end. */
   readonly cancelled?: boolean
   readonly beganMs: number

@@ -45,6 +45,9 @@ function* faultsOf(
 ): Generator<string> {
   if (line.requests !== undefined && exchanges.length !== line.requests)
     yield `${exchanges.length} requests were sent instead of ${line.requests}`
+  const statuses = exchanges.map(({ status }) => status)
+  if (line.statuses !== undefined && statuses.join() !== line.statuses.join())
+    yield `the answers were ${statuses} instead of ${line.statuses}`
   if (line.requestId !== undefined && !exchanges.some(({ requestId }) => requestId === line.requestId))
     yield `the client was told of a request ${line.requestId} that it did not send`
   for (const { exchange, row } of rows)

@@ -19,6 +19,8 @@ export const SCRIPTED_MODELS = {
   down: 'is away',
   /** Goes on and on, until it is stopped. */
   endless: 'goes on',
+  /** Talks, and tells what a prefix cache would have saved; of the others a quarter is cached, always. */
+  rememberer: 'remembers',
   /** Turns texts into vectors. */
   embedder: 'embeds',
 } as const
@@ -81,6 +83,7 @@ function answer(url: string, body: Json, response: ServerResponse): void {
 function streamAnswer(response: ServerResponse, model: string, url: string, body: Json): void {
   const chat = isChat(url)
   const said = scriptedAnswer(chat ? body : { messages: [{ role: 'user', content: body.prompt }] }, model === 'caller')
+  const usage = model === 'rememberer' ? { ...said.usage, cached: cachedTokens(body, said.usage.input) } : said.usage
   const send = opened(response, model, chat)
   const finish = said.call === null ? 'stop' : 'tool_calls'
   if (chat) {
@@ -89,8 +92,27 @@ function streamAnswer(response: ServerResponse, model: string, url: string, body
   }
   for (const text of pieces(said.text)) send({ content: text })
   send({}, finish)
-  response.write(frame(model, chat, { choices: [], usage: usageJson(said.usage) }))
+  response.write(frame(model, chat, { choices: [], usage: usageJson(usage) }))
   response.end('data: [DONE]\n\n')
+}
+
+/** Prompts that the rememberer has seen, as far as a prefix of theirs may come again. */
+const seen: string[] = []
+const SEEN_MAX = 64
+
+/** The part of a prompt that an earlier one began with, in whole tokens, at least one less than it has. */
+function cachedTokens({ tools, messages }: Json, input: number): number {
+  const prompt = JSON.stringify([tools, messages])
+  const longest = Math.max(0, ...seen.map(earlier => commonLength(earlier, prompt)))
+  seen.unshift(prompt)
+  seen.length = Math.min(seen.length, SEEN_MAX)
+  return Math.min(input - 1, Math.floor((input * longest) / prompt.length))
+}
+
+function commonLength(a: string, b: string): number {
+  let length = 0
+  while (length < a.length && a[length] === b[length]) length++
+  return length
 }
 
 /** The name and id whole, the arguments in two parts, as engines send them. */

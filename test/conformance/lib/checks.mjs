@@ -22,6 +22,7 @@
  * @property {Usage} [usage] Of all requests of the check together.
  * @property {string} [requestId] As the client tells it.
  * @property {number} [requests] How many requests have to have been sent.
+ * @property {number[]} [statuses] What they have to have been answered with, for clients that do not tell.
  * @property {boolean} [cancelled] The client left before the end.
  * @property {string} [detail] A few words for the table.
  */

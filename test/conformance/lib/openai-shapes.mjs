@@ -14,6 +14,18 @@ export const TOOL = {
   },
 }
 
+/** A tool for a model of random weights, which is made to call it: whatever it says, the arguments are short. */
+export const SWITCH = {
+  name: 'set_light',
+  description: 'Turns the light on or off.',
+  parameters: {
+    type: 'object',
+    properties: { on: { type: 'boolean' } },
+    required: ['on'],
+    additionalProperties: false,
+  },
+}
+
 /** @param {any} usage As OpenAI's chat tells it. @returns {import('./checks.mjs').Usage | undefined} */
 export function usageOfChat(usage) {
   if (usage == null) return undefined

@@ -17,7 +17,7 @@ import {
   tool,
 } from 'ai'
 import { refusals, run, script, world } from '../lib/checks.mjs'
-import { TOOL } from '../lib/openai-shapes.mjs'
+import { SWITCH, TOOL } from '../lib/openai-shapes.mjs'
 
 /** Vercel's AI SDK with one provider, named by the first argument. */
 
@@ -139,12 +139,12 @@ await run({
     const answer = await generateText({
       model: model(models.plain),
       prompt: 'Hello',
-      tools,
+      tools: { [SWITCH.name]: tool({ description: SWITCH.description, inputSchema: jsonSchema(SWITCH.parameters) }) },
       toolChoice: 'required',
       maxOutputTokens: 400,
     })
-    assert.equal(answer.toolCalls[0].toolName, TOOL.name)
-    assert.equal(typeof answer.toolCalls[0].input.city, 'string')
+    assert.equal(answer.toolCalls[0].toolName, SWITCH.name)
+    assert.equal(typeof answer.toolCalls[0].input.on, 'boolean')
     return { usage: usageOf(answer.usage) }
   },
 
@@ -157,7 +157,7 @@ await run({
       additionalProperties: false,
     })
     const answer = await generateText({
-      model: model(models.talker),
+      model: model(models.caller),
       prompt: 'Hello',
       output: Output.object({ schema }),
     })

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import Anthropic from '@anthropic-ai/sdk'
 import { refusal, refusals, run, script, world } from '../lib/checks.mjs'
-import { HELLO, TOOL } from '../lib/openai-shapes.mjs'
+import { HELLO, SWITCH, TOOL } from '../lib/openai-shapes.mjs'
 
 /** The official Anthropic package. */
 
@@ -80,11 +80,12 @@ await run({
       model: models.plain,
       max_tokens: 400,
       messages: HELLO,
-      tools: [WEATHER],
-      tool_choice: { type: 'any' },
+      tools: [{ name: SWITCH.name, description: SWITCH.description, input_schema: SWITCH.parameters }],
+      tool_choice: { type: 'any', disable_parallel_tool_use: true },
     })
     const call = message.content.find(({ type }) => type === 'tool_use')
-    assert.equal(call?.name, TOOL.name)
+    assert.equal(call?.name, SWITCH.name)
+    assert.equal(typeof call.input.on, 'boolean')
     assert.equal(message.stop_reason, 'tool_use')
     return { usage: usageOf(message.usage), requestId: message._request_id }
   },

@@ -49,6 +49,6 @@ await run({
 
   async 402() {
     const error = await refusal(() => chat(models.talker, world.brokeKey).invoke('Hello'))
-    return { requests: 1, detail: `${error.constructor.name}, without a status` }
+    return { requests: 1, statuses: [402], detail: error.constructor.name }
   },
 })

@@ -69,8 +69,9 @@ await run({
   },
 
   async models() {
-    const { data } = await client.models.list()
-    assert.ok(data.some(({ id }) => id === models.talker))
+    const ids = []
+    for await (const page of await client.models.list()) ids.push(...page.result.data.map(({ id }) => id))
+    assert.ok(ids.includes(models.talker))
   },
 
   async account() {

@@ -15,12 +15,9 @@ async function turn(model, { key, code }) {
   const { out, err } = await runProgram([process.execPath, QWEN, ...args], { cwd: workingFolder(), env, code })
   const result = (out.startsWith('[') ? JSON.parse(out) : []).find(({ type }) => type === 'result')
   const tokens = result?.stats?.models?.[model]?.tokens
-  const usage = tokens && {
-    input: tokens.prompt,
-    cached: tokens.cached,
-    output: tokens.candidates,
-    reasoning: tokens.thoughts,
-  }
+  const usage = tokens && { input: tokens.prompt, cached: tokens.cached, output: tokens.candidates }
+  // Over Messages it does not look for what was thought.
+  if (tokens && !anthropic) usage.reasoning = tokens.thoughts
   return { text: result?.result ?? '', usage, said: out + err }
 }
 
