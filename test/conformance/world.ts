@@ -15,6 +15,8 @@ const PRICE = { input: '1.3005', cachedInput: '0.1005', output: '2.6' }
 const BODY_BYTES_MAX = 4 * 2 ** 20
 /** Agents ask for 32000 tokens of output behind long system prompts. */
 const CONTEXT_TOKENS = 262_144
+/** What the models that talk can do. */
+const CHATS = { chat: true, completion: true, tools: true, reasoning: true, jsonSchema: true, logprobs: false }
 /** The port of the discard service, which nothing offers any more. */
 const CLOSED_PORT_URL = 'http://127.0.0.1:9/v1'
 /** The right length, and nobody's. */
@@ -76,14 +78,7 @@ export async function startWorld(): Promise<World> {
           model: publicId(name),
           name,
           contextTokens: CONTEXT_TOKENS,
-          capabilities: {
-            chat: true,
-            completion: true,
-            tools: true,
-            reasoning: true,
-            jsonSchema: true,
-            logprobs: false,
-          },
+          capabilities: name === 'embedder' ? { chat: false, embeddings: true } : CHATS,
           price: PRICE,
         },
       ],
