@@ -32,7 +32,7 @@ if (words.length === 0 && !model) {
 
 const files = globSync(model ? ['test/model/**/*.test.ts'] : ['src/**/*.test.ts', 'test/**/*.test.ts'], {
   cwd: root,
-  exclude: path => !model && path.startsWith('test/model'),
+  exclude: path => path.includes('node_modules') || (!model && path.startsWith('test/model')),
 })
   .filter(file => words.length === 0 || words.some(word => file.includes(word)))
   .sort()
