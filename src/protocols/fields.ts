@@ -7,40 +7,6 @@ import { isObject } from '../wire/json-object.ts'
  * undefined. `path` is the name that the error gives the client, where it differs from the key. All throw `ApiError`.
  */
 
-/** A number within `min..max`, both included. */
-export function optionalNumber(body: JsonObject, key: string, min: number, max: number): number | undefined {
-  const value = body[key]
-  if (value === undefined || value === null) return undefined
-  if (typeof value !== 'number' || value < min || value > max) {
-    throw invalid(key, `a number from ${min} to ${max}`, value)
-  }
-  return value
-}
-
-/** A whole number within `min..max`, both included; at most 2^53 - 1. */
-export function optionalInteger(
-  body: JsonObject,
-  key: string,
-  min: number,
-  max = Number.MAX_SAFE_INTEGER,
-): number | undefined {
-  const value = body[key]
-  if (value === undefined || value === null) return undefined
-  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < min || value > max) {
-    const range = max === Number.MAX_SAFE_INTEGER ? `of at least ${min}` : `from ${min} to ${max}`
-    throw invalid(key, `a whole number ${min === Number.MIN_SAFE_INTEGER ? 'within 53 bits' : range}`, value)
-  }
-  return value
-}
-
-/** True or false. */
-export function optionalBoolean(body: JsonObject, key: string, path = key): boolean | undefined {
-  const value = body[key]
-  if (value === undefined || value === null) return undefined
-  if (typeof value !== 'boolean') throw invalid(path, 'true or false', value)
-  return value
-}
-
 /** A string, which may be empty. */
 export function optionalString(body: JsonObject, key: string, path = key): string | undefined {
   const value = body[key]
