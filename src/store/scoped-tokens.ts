@@ -86,6 +86,8 @@ export function scopedTokenMethods(database: DatabaseSync) {
 
 /** Gives the usage rows of before a column for the token that a request came with; those made since have it. */
 export function addTokenColumn(database: DatabaseSync): void {
+  // The views over them may speak of the column already.
+  database.exec('DROP VIEW IF EXISTS usage; DROP VIEW IF EXISTS transfers')
   for (const { name } of listMonths(database)) {
     const columns = database.prepare(`SELECT 1 FROM pragma_table_info('usage_${name}') WHERE name = 'token'`)
     if (columns.get() === undefined) database.exec(`ALTER TABLE usage_${name} ADD COLUMN token INTEGER`)
