@@ -78,13 +78,16 @@ function itemsOf(sum: Sum, price: Price | null): UsageItem[] {
   const lines = classLines(sum, price === null ? NO_PRICES : unitPricesOf(price))
   const worth = lines.reduce((total, line) => total + line.picodollars, 0n)
   const { modelId, priceId, fromMs, toMs } = sum
+  // What was charged for no tokens at all, such as search units, stands at the requests.
+  if (lines.length === 0 && sum.chargeNanodollars > 0n)
+    lines.push({ class: 'request', quantity: sum.requests, picodollarsEach: 0n, picodollars: 0n })
   let left = sum.chargeNanodollars
   return lines.map((line, i) => {
     const isLast = i === lines.length - 1
     const share = worth === 0n ? left : (sum.chargeNanodollars * line.picodollars) / worth
     const costNanodollars = isLast ? left : share
     left -= costNanodollars
-    const picodollarsEach = price === null || price.terms !== undefined ? null : line.picodollarsEach
+    const picodollarsEach = price === null || price.terms !== undefined || worth === 0n ? null : line.picodollarsEach
     return { modelId, priceId, class: line.class, units: line.quantity, picodollarsEach, costNanodollars, fromMs, toMs }
   })
 }
