@@ -21,7 +21,7 @@ export function fill(path: string, rows: number, nowMs: number): void {
         .prepare(
           `INSERT INTO usage_${name} WITH RECURSIVE n (i) AS (SELECT ? UNION ALL SELECT i + 1 FROM n WHERE i < ?)
            SELECT printf('req_00%024d', i), 1, 2, 1000 + i % 1000, 3, 4, 5, NULL, 4194369, 20, 4, 0, 16, 0, 62800, 0, 100000, NULL,
-           ? + i, ? + i, 1500, 2500 FROM n`,
+           ? + i, ? + i, 1500, 2500, NULL FROM n`,
         )
         .run(done, done + count - 1, fromMs, fromMs)
     }
