@@ -79,9 +79,7 @@ function requestsTo(document: Document): fc.Arbitrary<Asked> {
               { weight: 1, arbitrary: fc.uint8Array({ maxLength: 64 }) },
             )
       const arbitrary = fc.tuple(values, body).map(([given, bytes]): Asked => {
-        const inPath = path.replace(/\{(\w+)\}/g, (_, name: string) =>
-          encodeURIComponent(wellFormed(given[name]) || 'nothing'),
-        )
+        const inPath = path.replace(/\{(\w+)\}/g, (_, name: string) => segmentOf(given[name]))
         const query = new URLSearchParams(
           parameters.flatMap(each => (each.in === 'query' ? [[each.name, wellFormed(given[each.name])]] : [])),
         )
@@ -90,6 +88,12 @@ function requestsTo(document: Document): fc.Arbitrary<Asked> {
       return { weight, arbitrary }
     }),
   )
+}
+
+/** A value as one segment of a path. Nothing, and dots, would make another path. */
+function segmentOf(value: unknown): string {
+  const text = wellFormed(value)
+  return /^\.{0,2}$/.test(text) ? 'nothing' : encodeURIComponent(text)
 }
 
 function wellFormed(value: unknown): string {
