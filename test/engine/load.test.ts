@@ -41,7 +41,7 @@ for (const fixture of GENERATING_FIXTURES) {
         assert.equal(answer.usage?.outputTokens, answer.deltaTokens)
       }),
     )
-    assert.deepEqual(engine.load(), { running: 0, queued: 0, queueDepthMax: 256 })
+    assert.deepEqual(engine.load(), { running: 0, queued: 0, queueDepthMax: 256, busy: false })
     assert.equal(engine.status().models[0]?.failuresInRow, 0)
   })
 }
