@@ -84,6 +84,7 @@ test('an image that cannot be had is named, and ends the fetching of the others'
   await check([image('http://never/'), image('http://inside/')], second, /inside is not a public address/)
   await check([image('http://png/'), image('http://html/')], second, /no PNG, JPEG, GIF or WebP/)
   await check([image('http://large/1'), image('http://large/2')], 'messages', /33554432 bytes together/)
+  await check([image('http://large/1'), image('http://large/1')], 'messages', /33554432 bytes together/)
   const many = Array.from({ length: 21 }, (_, i) => image(`http://png/${i}`))
   await check(many, 'messages', /At most 20 images/)
 })

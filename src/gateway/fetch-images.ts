@@ -6,7 +6,7 @@ import type { InferenceRequest, JsonObject } from '../inference/request.ts'
 
 /** Images that are fetched for one request; more can come with the request itself. */
 const FETCHED_MAX = 20
-/** All of them together. */
+/** All of them together, each as often as it is named: that often it stands in what an upstream gets. */
 const FETCHED_BYTES_MAX = 32 * 1024 * 1024
 
 /** How an image begins, by its type: what a server says of it is often wrong. */
@@ -16,6 +16,11 @@ const SIGNATURES: readonly (readonly [type: string, hasIt: (bytes: Buffer) => bo
   ['image/gif', bytes => /^GIF8[79]a$/.test(bytes.toString('latin1', 0, 6))],
   ['image/webp', bytes => /^RIFF....WEBP$/s.test(bytes.toString('latin1', 0, 12))],
 ]
+
+/** An image by the first place that names it. */
+interface NamedImage extends ImagePlace {
+  readonly times: number
+}
 
 /**
  * A chat whose images from elsewhere were fetched, and stand in it as `data:` URLs, in what upstreams get as well. An address that is named
@@ -31,7 +36,9 @@ export async function withImages(
   const { input, body } = request
   if (input.kind !== 'chat') return request
   const places = remoteImages(input.messages)
-  const byUrl = new Map(places.toReversed().map(place => [place.url, place]))
+  const byUrl = new Map<string, NamedImage>()
+  for (const place of places)
+    byUrl.set(place.url, { ...place, ...byUrl.get(place.url), times: (byUrl.get(place.url)?.times ?? 0) + 1 })
   if (byUrl.size > FETCHED_MAX) {
     throw new ApiError('invalid_value', `At most ${FETCHED_MAX} images are fetched for a request, not ${byUrl.size}.`, {
       param: 'messages',
@@ -48,7 +55,7 @@ export async function withImages(
 }
 
 async function allOf(
-  places: readonly ImagePlace[],
+  places: readonly NamedImage[],
   outside: Pick<OutsideClient, 'fetch'>,
   signal: AbortSignal,
 ): Promise<readonly (readonly [url: string, dataUrl: string])[]> {
@@ -60,7 +67,7 @@ async function allOf(
     return await Promise.all(
       places.map(async place => {
         const image = await fetchOne(place, outside, either)
-        bytes += image.bytes.length
+        bytes += image.bytes.length * place.times
         if (bytes > FETCHED_BYTES_MAX) {
           throw new ApiError('invalid_value', `The images have more than ${FETCHED_BYTES_MAX} bytes together.`, {
             param: 'messages',
