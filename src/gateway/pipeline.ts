@@ -191,7 +191,11 @@ export class Pipeline {
       const ticket = await this.#admit(caller, request, offers, snapshot.limitsByKey.get(caller.key.id))
       try {
         const { admittedMs, model } = ticket.quote
-        client = (await incoming.detach?.({ request, caller, model, admittedMs })) ?? client
+        if (incoming.detach !== undefined) {
+          client = (await incoming.detach({ request, caller, model, admittedMs })) ?? client
+          // Writing it down took a moment, in which a drain may have found nothing that runs, and ended.
+          this.#refuseWhileDraining()
+        }
         // Not before money is held: nobody fetches through us who could not pay for the answer.
         const whole = hasRemoteImages(request.input) ? await this.#withImages(request, client) : request
         await this.#run(codec, whole, caller, ticket, { ...incoming, client }, once, receivedMs)
