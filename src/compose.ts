@@ -322,7 +322,7 @@ export async function serve(config: Config, hooks: ServeHooks): Promise<RunningS
       }),
       newId,
       keptOf,
-      fetchImages: (request, signal) => withImages(request, outside, signal),
+      fetchImages: (request, orgId, signal) => withImages(request, outside, orgId, signal),
       cacheSaltOf: (orgId, scope) => (scope === undefined ? `${salt}:${orgId}` : `${salt}:${orgId}:${scope}`),
       limits: {
         firstByteTimeoutMs: config.server.firstByteTimeoutMs,

@@ -18,8 +18,9 @@ const BYTES: Readonly<Record<string, Buffer>> = {
 /** Hosts that have the image of their name; `large` has one that leaves room for no second. */
 function outsideOf(asked: string[] = []): Pick<OutsideClient, 'fetch'> {
   return {
-    async fetch(url, { signal, accepts }) {
+    async fetch(url, { payer, signal, accepts }) {
       asked.push(url)
+      assert.equal(payer, 'org')
       assert.ok(accepts('image/png') && accepts('application/octet-stream') && accepts('') && !accepts('text/html'))
       const name = new URL(url).hostname
       if (name === 'never') {
@@ -55,7 +56,7 @@ test('images stand in the place of their URLs, all else as it was', async () => 
   const text = { type: 'text', text: 'http://png/' }
   const data = image('data:image/png;base64,iVBO')
   const request = requestWith(text, image('http://png/a'), image('https://jpeg/b'), data, image('http://png/a'))
-  const { input, body } = await withImages(request, outsideOf(asked), NEVER)
+  const { input, body } = await withImages(request, outsideOf(asked), 'org', NEVER)
   const url = (type: string) => `data:image/${type};base64,${BYTES[type]?.toString('base64')}`
   const messages = [
     { role: 'system', content: 's' },
@@ -68,14 +69,14 @@ test('images stand in the place of their URLs, all else as it was', async () => 
 
 test('the type is that of the bytes', async () => {
   for (const type of ['gif', 'webp']) {
-    const { body } = await withImages(requestWith(image(`http://${type}/`)), outsideOf(), NEVER)
+    const { body } = await withImages(requestWith(image(`http://${type}/`)), outsideOf(), 'org', NEVER)
     assert.match(JSON.stringify(body), new RegExp(`data:image/${type};base64,`))
   }
 })
 
 test('an image that cannot be had is named, and ends the fetching of the others', async () => {
   const check = (parts: readonly JsonObject[], param: string, message: RegExp) =>
-    assert.rejects(withImages(requestWith(...parts), outsideOf(), NEVER), (error: JsonObject) => {
+    assert.rejects(withImages(requestWith(...parts), outsideOf(), 'org', NEVER), (error: JsonObject) => {
       assert.deepEqual([error.code, error.param], ['invalid_value', param])
       assert.match(String(error.message), message)
       return true
@@ -91,7 +92,7 @@ test('an image that cannot be had is named, and ends the fetching of the others'
 
 test('a client that leaves ends it', async () => {
   const leaving = new AbortController()
-  const fetched = withImages(requestWith(image('http://never/')), outsideOf(), leaving.signal)
+  const fetched = withImages(requestWith(image('http://never/')), outsideOf(), 'org', leaving.signal)
   leaving.abort(new Error('gone'))
   await assert.rejects(fetched, /gone/)
 })

@@ -1,4 +1,4 @@
-import type { OutsideClient } from '../egress/outside-client.ts'
+import type { OutsideClient, OutsideWish } from '../egress/outside-client.ts'
 import { OutsideFailure } from '../egress/outside-failure.ts'
 import { ApiError } from '../errors.ts'
 import { type ImagePlace, remoteImages, withImageUrls } from '../inference/image-parts.ts'
@@ -24,13 +24,14 @@ interface NamedImage extends ImagePlace {
 
 /**
  * A chat whose images from elsewhere were fetched, and stand in it as `data:` URLs, in what upstreams get as well. An address that is named
- * twice is fetched once.
+ * twice is fetched once. `payer` is whose turns the fetching takes.
  *
  * @throws ApiError 400 that names the image that could not be had. Rejects with the signal's reason when that is aborted.
  */
 export async function withImages(
   request: InferenceRequest,
   outside: Pick<OutsideClient, 'fetch'>,
+  payer: string,
   signal: AbortSignal,
 ): Promise<InferenceRequest> {
   const { input, body } = request
@@ -44,7 +45,7 @@ export async function withImages(
       param: 'messages',
     })
   }
-  const urls = new Map(await allOf([...byUrl.values()], outside, signal))
+  const urls = new Map(await allOf([...byUrl.values()], outside, payer, signal))
   return {
     ...request,
     input: { ...input, messages: withImageUrls(input.messages, urls) },
@@ -57,6 +58,7 @@ export async function withImages(
 async function allOf(
   places: readonly NamedImage[],
   outside: Pick<OutsideClient, 'fetch'>,
+  payer: string,
   signal: AbortSignal,
 ): Promise<readonly (readonly [url: string, dataUrl: string])[]> {
   // The first that fails ends the others.
@@ -66,7 +68,7 @@ async function allOf(
   try {
     return await Promise.all(
       places.map(async place => {
-        const image = await fetchOne(place, outside, either)
+        const image = await fetchOne(place, outside, { payer, signal: either })
         bytes += image.bytes.length * place.times
         if (bytes > FETCHED_BYTES_MAX) {
           throw new ApiError('invalid_value', `The images have more than ${FETCHED_BYTES_MAX} bytes together.`, {
@@ -81,9 +83,13 @@ async function allOf(
   }
 }
 
-async function fetchOne({ url, path }: ImagePlace, outside: Pick<OutsideClient, 'fetch'>, signal: AbortSignal) {
+async function fetchOne(
+  { url, path }: ImagePlace,
+  outside: Pick<OutsideClient, 'fetch'>,
+  options: Pick<OutsideWish, 'payer' | 'signal'>,
+) {
   try {
-    const { bytes } = await outside.fetch(url, { accept: 'image/*', accepts: mayBeImage, signal })
+    const { bytes } = await outside.fetch(url, { accept: 'image/*', accepts: mayBeImage, ...options })
     const type = SIGNATURES.find(([, hasIt]) => hasIt(bytes))?.[0]
     if (type !== undefined) return { type, bytes }
   } catch (error) {

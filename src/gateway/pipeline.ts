@@ -55,7 +55,7 @@ export interface PipelineParts {
   /** What is kept for an org; absent where nothing is. */
   readonly keptOf?: (orgId: string) => KeptReader
   /** Puts images in the place of their URLs, so that no upstream fetches for us; absent: images have to come with the request. */
-  readonly fetchImages?: (request: InferenceRequest, signal: AbortSignal) => Promise<InferenceRequest>
+  readonly fetchImages?: (request: InferenceRequest, orgId: string, signal: AbortSignal) => Promise<InferenceRequest>
   readonly limits: PipelineLimits
 }
 
@@ -197,7 +197,7 @@ export class Pipeline {
           this.#refuseWhileDraining()
         }
         // Not before money is held: nobody fetches through us who could not pay for the answer.
-        const whole = hasRemoteImages(request.input) ? await this.#withImages(request, client) : request
+        const whole = hasRemoteImages(request.input) ? await this.#withImages(request, caller.org.id, client) : request
         await this.#run(codec, whole, caller, ticket, { ...incoming, client }, once, receivedMs)
       } finally {
         // Gives back whatever no settlement took, on every path.
@@ -305,7 +305,7 @@ export class Pipeline {
     return { requestId, surface, headers, path, pathModel, kept: this.#parts.keptOf?.(org.id), capabilitiesOf }
   }
 
-  async #withImages(request: InferenceRequest, client: ClientPort): Promise<InferenceRequest> {
+  async #withImages(request: InferenceRequest, orgId: string, client: ClientPort): Promise<InferenceRequest> {
     const { fetchImages } = this.#parts
     if (fetchImages === undefined) {
       throw new ApiError('unsupported_parameter', 'Images are not fetched here; send them as data: URLs.', {
@@ -315,7 +315,7 @@ export class Pipeline {
     const leaving = new AbortController()
     client.onGone = () => leaving.abort()
     try {
-      const whole = await fetchImages(request, leaving.signal)
+      const whole = await fetchImages(request, orgId, leaving.signal)
       this.#refuseWhileDraining()
       return whole
     } catch (error) {
