@@ -67,6 +67,7 @@ import { createReasoningSeal } from './protocols/openai-responses/reasoning-seal
 import type { KeptReader, ProtocolCodec } from './protocols/protocol.ts'
 import { PROTOCOLS } from './protocols/protocols.ts'
 import { generateRouteOf } from './protocols/surface.ts'
+import { ByteRoom } from './std/byte-room.ts'
 import { SYSTEM_CLOCK } from './std/clock.ts'
 import { createIdMaker } from './std/request-id.ts'
 import { type Backup, backUp as makeBackup } from './store/backup.ts'
@@ -102,6 +103,9 @@ const NANODOLLARS_PER_DOLLAR = 1e9
 const CLOSE_MONTHS_EVERY_MS = 6 * 3_600_000
 const HOUR_MS = 3_600_000
 const DAY_MS = 24 * HOUR_MS
+
+/** What the images that were fetched for running requests take together. */
+const IMAGE_BYTES_MAX = 512 * 1024 * 1024
 
 /** A token that is over is known for so long, so that who comes with it is told that it has expired. */
 const TOKENS_KNOWN_MS = 24 * HOUR_MS
@@ -306,6 +310,7 @@ export async function serve(config: Config, hooks: ServeHooks): Promise<RunningS
     // One each, so that slow webhooks do not take the turns of images.
     const [outside, webhooksOutside] = [new OutsideClient(config.egress), new OutsideClient(config.egress)]
     undo.push(async () => void (await Promise.all([outside.close(), webhooksOutside.close()])))
+    const imageRoom = new ByteRoom(IMAGE_BYTES_MAX)
     const pipeline = new Pipeline({
       snapshot: publisher.current,
       books,
@@ -322,7 +327,7 @@ export async function serve(config: Config, hooks: ServeHooks): Promise<RunningS
       }),
       newId,
       keptOf,
-      fetchImages: (request, signal) => withImages(request, outside, signal),
+      fetchImages: (request, orgId, signal) => withImages(request, { outside, room: imageRoom }, orgId, signal),
       cacheSaltOf: (orgId, scope) => (scope === undefined ? `${salt}:${orgId}` : `${salt}:${orgId}:${scope}`),
       limits: {
         firstByteTimeoutMs: config.server.firstByteTimeoutMs,

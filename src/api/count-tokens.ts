@@ -1,7 +1,11 @@
 import { createRoute, z } from '@hono/zod-openapi'
+import { refuseOtherModels } from '../admission/allowed-models.ts'
+import type { Caller } from '../admission/authenticate.ts'
 import { ApiError } from '../errors.ts'
 import { inputTexts } from '../inference/input-texts.ts'
+import { modelNamed } from '../inference/model-names.ts'
 import type { InferenceRequest, JsonObject } from '../inference/request.ts'
+import type { Model } from '../inference/snapshot.ts'
 import { decodeCountTokens } from '../protocols/anthropic-messages/decode.ts'
 import { CountTokensRequest } from '../protocols/anthropic-messages/schema.ts'
 import { ANTHROPIC_BASES } from '../protocols/surface.ts'
@@ -42,17 +46,26 @@ export function countTokensRoutes(app: ClientApp, deps: ClientApiDeps): void {
           surface: 'anthropic',
           headers: {},
         })
-        const model = deps.snapshot().models.get(request.model)
-        if (model === undefined)
-          throw new ApiError('model_not_found', `The model ${JSON.stringify(request.model)} is not offered here.`, {
-            param: 'model',
-          })
+        const model = countedModel(deps, context.var.caller, request.model)
         const counted = await deps.countInput(request, model)
         return counted === undefined
           ? context.json({ input_tokens: estimate(request), counted_by: 'estimate' as const }, 200)
           : context.json({ input_tokens: counted, counted_by: 'model' as const }, 200)
       },
     )
+}
+
+/**
+ * The model whose tokens are to be counted.
+ *
+ * @throws ApiError 404 when it is not offered, 403 when the caller may not use it.
+ */
+export function countedModel(deps: ClientApiDeps, caller: Caller, name: string): Model {
+  const model = modelNamed(deps.snapshot(), name)
+  if (model === undefined)
+    throw new ApiError('model_not_found', `The model ${JSON.stringify(name)} is not offered here.`, { param: 'model' })
+  refuseOtherModels(caller, model.id)
+  return model
 }
 
 function estimate({ input }: InferenceRequest): number {

@@ -111,3 +111,16 @@ test('what is no such form is told so', async () => {
   await check(part('other', 'x', 'f') + END, '400 invalid_value file')
   await check('nonsense', '400 invalid_value null')
 })
+
+test('a name may be left out, and is cut between characters', async () => {
+  const nameless =
+    '--b\r\ncontent-disposition: form-data; name="file"\r\ncontent-type: application/octet-stream\r\n\r\nx\r\n'
+  await check(nameless + END, '=x ')
+  const name = `${'a'.repeat(254)}\u{1f600}.jsonl`
+  const { filename } = await readUpload(
+    requestOf(part('file', 'x', name) + END),
+    async () => new MemoryUpload() as unknown as Upload,
+  )
+  // As a header of the content says it, which takes no half of a character.
+  assert.equal(encodeURIComponent(filename), `${'a'.repeat(254)}%EF%BF%BD`)
+})

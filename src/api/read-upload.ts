@@ -44,7 +44,8 @@ export async function readUpload(request: Request, begin: () => Promise<Upload>)
   }
   parser.on('field', (name, value) => fields.set(name, value))
   parser.on('file', (name, stream, given) => {
-    filename = given.slice(0, FILENAME_CHARS_MAX)
+    // Absent where the part is a file by its type alone; and the cut may fall into the middle of a character.
+    filename = ((given as string | undefined) ?? '').slice(0, FILENAME_CHARS_MAX).toWellFormed()
     file = stream
     // Also told of what is wrong with the form when nobody reads the file any more; unheard, that would end the process.
     stream.on('error', broken)

@@ -1,4 +1,5 @@
 import { createRoute, z } from '@hono/zod-openapi'
+import type { Caller } from '../admission/authenticate.ts'
 import { ApiError } from '../errors.ts'
 import type { JsonObject } from '../inference/request.ts'
 import { CompactionAnswer, ResponseAnswer } from '../protocols/openai-responses/answer-schema.ts'
@@ -7,6 +8,7 @@ import { replayFrames } from '../protocols/openai-responses/replay.ts'
 import { RESPONSES_BODY } from '../protocols/openai-responses/schema.ts'
 import type { DecodeContext, KeptReader, ProtocolCodec } from '../protocols/protocol.ts'
 import { answers, type ClientApiDeps, type ClientApp, jsonBody, OPENAI_BASES } from './context.ts'
+import { countedModel } from './count-tokens.ts'
 import { PAGE_QUERY, pageOf, pageSchema } from './paging.ts'
 import { eventStream } from './response-stream.ts'
 
@@ -64,7 +66,7 @@ export function responseRoutes(app: ClientApp, deps: ClientApiDeps): void {
         const { caller, surface } = context.var
         const { requestId } = context.env as { requestId: string }
         const reading = { requestId, surface, headers: {}, kept: keptReader(deps, caller.org.id) }
-        const tokens = await count(deps, context.req.valid('json'), reading)
+        const tokens = await count(deps, caller, context.req.valid('json'), reading)
         return context.json({ object: 'response.input_tokens', input_tokens: tokens } as const, 200)
       },
     )
@@ -148,15 +150,10 @@ function keptReader(deps: ClientApiDeps, orgId: string): KeptReader {
   return { find: async (kind, id) => (await deps.kept.find(kind, orgId, id, deps.nowMs()))?.json ?? null }
 }
 
-async function count(deps: ClientApiDeps, body: JsonObject, context: DecodeContext): Promise<number> {
+async function count(deps: ClientApiDeps, caller: Caller, body: JsonObject, context: DecodeContext): Promise<number> {
   const codec = deps.codecs.find(({ protocol }) => protocol === 'openai-responses') as ProtocolCodec
   const request = await codec.decode(Buffer.from(JSON.stringify(body)), context)
-  const model = deps.snapshot().models.get(request.model)
-  if (model === undefined) {
-    throw new ApiError('model_not_found', `The model ${JSON.stringify(request.model)} is not offered here.`, {
-      param: 'model',
-    })
-  }
+  const model = countedModel(deps, caller, request.model)
   const tokens = await deps.countInput(request, model)
   if (tokens === undefined) {
     throw new ApiError(

@@ -14,7 +14,7 @@ import type { EgressRules } from './outside-rules.ts'
 
 const RULES: EgressRules = { allowPrivate: false, allowedHosts: [], ports: 'all', bytesMax: 1_000, timeoutMs: 60_000 }
 const isInside = (address: string) => address !== '127.0.0.1' && /^[\d.]+$|:/.test(address)
-const IMAGES: OutsideWish = { accepts: type => type.startsWith('image/'), accept: 'image/*' }
+const IMAGES: OutsideWish = { payer: 'org', accepts: type => type.startsWith('image/'), accept: 'image/*' }
 
 /** Answers every name with one address, the next one each time, the last one again and again. */
 function resolver(...addresses: readonly string[]) {
@@ -249,7 +249,7 @@ test('a post answers with its status, and follows nothing', async () => {
     response.end()
   })
   const client = clientWith()
-  const message = { headers: { 'content-type': 'application/json' }, body: '{}' }
+  const message = { payer: 'org', headers: { 'content-type': 'application/json' }, body: '{}' }
   assert.equal(await client.post(`http://127.0.0.1:${port}/`, message), 204)
   assert.equal(await client.post(`http://127.0.0.1:${port}/moved`, message), 302)
   await fails(client.post('http://127.0.0.9/', message), 'refused', /not a public/)
@@ -266,11 +266,27 @@ test('more than so many at a time wait for their turn', async () => {
     if (open.length === 8) arrived.resolve()
   })
   const client = clientWith()
-  const all = Array.from({ length: 20 }, () => client.fetch(`http://127.0.0.1:${port}/`, IMAGES))
+  const all = Array.from({ length: 20 }, (_, i) =>
+    client.fetch(`http://127.0.0.1:${port}/`, { ...IMAGES, payer: String(i) }),
+  )
   await arrived.promise
   const pump = setInterval(() => open.shift()?.(), 1)
   const done = await Promise.all(all)
   clearInterval(pump)
   assert.equal(done.length, 20)
   assert.ok(most <= 8, `${most} at a time to one origin`)
+})
+
+test('one whose host never answers does not keep others waiting', async () => {
+  const port = await serve(image)
+  const silent = await serve(() => undefined)
+  const client = clientWith()
+  const leaving = new AbortController()
+  const never = Array.from({ length: 40 }, () =>
+    client.fetch(`http://127.0.0.1:${silent}/`, { ...IMAGES, payer: 'slow', signal: leaving.signal }),
+  )
+  const other = await client.fetch(`http://127.0.0.1:${port}/`, IMAGES)
+  assert.equal(other.mediaType, 'image/png')
+  leaving.abort()
+  assert.ok((await Promise.allSettled(never)).every(({ status }) => status === 'rejected'))
 })

@@ -8,6 +8,8 @@ import { Turns } from './turns.ts'
 const REDIRECTS_MAX = 3
 /** Requests at a time; each may hold a whole answer in memory. */
 const RUNNING_MAX = 16
+/** Of one payer. */
+const RUNNING_MAX_PER_PAYER = 4
 const CONNECTIONS_PER_ORIGIN_MAX = 8
 /** What is read of an answer that is of no use. */
 const IGNORED_BYTES_MAX = 16 * 1024
@@ -15,6 +17,8 @@ const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308])
 
 /** What to fetch, beside the URL. */
 export interface OutsideWish {
+  /** For whom: each has no more than a part of the turns. */
+  readonly payer: string
   /** Whether an answer of this media type is wanted; lower case, without parameters, empty when the server named none. */
   readonly accepts: (mediaType: string) => boolean
   /** As the header `accept` says it. */
@@ -40,7 +44,7 @@ export class OutsideClient {
   readonly #rules: EgressRules
   readonly #isInside: AddressJudge
   readonly #agent: Agent
-  readonly #turns = new Turns(RUNNING_MAX)
+  readonly #turns = new Turns(RUNNING_MAX, RUNNING_MAX_PER_PAYER)
 
   /** `world` stands in for DNS and for what counts as inside, in tests. */
   constructor(rules: EgressRules, world: { readonly isInside?: AddressJudge; readonly resolve?: Resolver } = {}) {
@@ -68,7 +72,7 @@ export class OutsideClient {
    * @throws OutsideFailure for whatever is not a whole answer of a wanted type.
    */
   async fetch(url: string, wish: OutsideWish): Promise<OutsideAnswer> {
-    return await this.#inTime(url, wish.signal, async signal => {
+    return await this.#inTime(url, wish, async signal => {
       let target = this.check(url)
       for (let redirects = 0; ; redirects++) {
         const answer = await this.#request(target, {
@@ -96,12 +100,13 @@ export class OutsideClient {
   async post(
     url: string,
     message: {
+      readonly payer: string
       readonly headers: Readonly<Record<string, string>>
       readonly body: string
       readonly signal?: AbortSignal
     },
   ): Promise<number> {
-    return await this.#inTime(url, message.signal, async signal => {
+    return await this.#inTime(url, message, async signal => {
       const { headers, body } = message
       const answer = await this.#request(this.check(url), {
         method: 'POST',
@@ -154,14 +159,14 @@ export class OutsideClient {
 
   async #inTime<Result>(
     url: string,
-    stop: AbortSignal | undefined,
+    { payer, signal: stop }: Pick<OutsideWish, 'payer' | 'signal'>,
     work: (signal: AbortSignal) => Promise<Result>,
   ): Promise<Result> {
     const { timeoutMs } = this.#rules
     const late = AbortSignal.timeout(timeoutMs)
     const signal = stop === undefined ? late : AbortSignal.any([stop, late])
     try {
-      return await this.#turns.take(signal, () => work(signal))
+      return await this.#turns.take(payer, signal, () => work(signal))
     } catch (error) {
       stop?.throwIfAborted()
       const host = URL.parse(url)?.hostname ?? 'The host'

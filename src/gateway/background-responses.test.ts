@@ -193,3 +193,62 @@ test('what ran when the server stopped has failed', async () => {
   )
   assert.equal(await background.recover(), 0)
 })
+
+test('so many run at a time, and so much was asked of all of them', async () => {
+  const check = async (bounds: { runningMax?: number; askedCharsMax?: number }, most: number) => {
+    const { kept } = memory()
+    const gate = Promise.withResolvers<void>()
+    const refused: unknown[] = []
+    const background = new BackgroundResponses({
+      pipeline: {
+        async serve(_codec, { detach, requestId }) {
+          const request = { ...requestOf({ background: true, input: 'x'.repeat(9000) }), id: requestId }
+          try {
+            await detach?.({ request, caller, model, admittedMs: ADMITTED_MS })
+          } catch (error) {
+            refused.push((error as ApiError).code)
+            return
+          }
+          await gate.promise
+        },
+        runningRequest: () => undefined,
+      },
+      ...{ kept, keepMs: KEEP_MS, nowMs: () => ADMITTED_MS, onError: () => undefined, ...bounds },
+    })
+    const ask = (name: string) =>
+      background.serve(CODEC, {
+        ...{ client: new Client(), surface: 'openai', headers: {}, requestId: `req_${name}` },
+      } as unknown as Incoming)
+    const served = Array.from({ length: most + 3 }, (_, i) => ask(String(i)))
+    await Promise.all(served.slice(most))
+    assert.deepEqual(refused, Array(3).fill('engine_overloaded'))
+    gate.resolve()
+    await Promise.all(served)
+    // All places are free again.
+    await Promise.all(Array.from({ length: most }, (_, i) => ask(`again${i}`)))
+    assert.equal(refused.length, 3)
+  }
+  await check({ runningMax: 4 }, 4)
+  await check({ askedCharsMax: 30_000 }, 3)
+  await check({}, 1000)
+})
+
+test('one that cannot be written down is refused, and takes no place', async () => {
+  const { kept } = memory()
+  const client = new Client()
+  const refused: unknown[] = []
+  const background = new BackgroundResponses({
+    pipeline: {
+      async serve(_codec, { detach }) {
+        const admitted = { request: requestOf({ background: true }), caller, model, admittedMs: ADMITTED_MS }
+        await detach?.(admitted).catch(error => refused.push(error.code))
+      },
+      runningRequest: () => undefined,
+    },
+    ...{ kept: { ...kept, put: () => Promise.reject(new Error('full')) }, keepMs: KEEP_MS, nowMs: () => 0 },
+    onError: () => undefined,
+  })
+  await background.serve(CODEC, { client, surface: 'openai', headers: {} } as unknown as Incoming)
+  assert.deepEqual([refused, client.text], [['settlement_unavailable'], ''])
+  await background.idle()
+})

@@ -22,6 +22,10 @@ export interface BackgroundParts {
   readonly nowMs: () => number
   /** Told of documents that could not be written; a client reads the older state then. */
   readonly onError: (error: unknown) => void
+  /** Responses that run at a time, since no connection bounds what is answered at once; 1,000 unless given. */
+  readonly runningMax?: number
+  /** What all of them were asked, together, as each keeps its input in memory while it runs; 256 MiB unless given. */
+  readonly askedCharsMax?: number
 }
 
 /** A response that runs, though its client may have left. */
@@ -36,7 +40,11 @@ interface Run {
   readonly ended: Promise<void>
 }
 
-const PAGE = 256
+const RUNNING_MAX = 1_000
+const ASKED_CHARS_MAX = 256 * 1024 * 1024
+const FULL_RETRY_MS = 5_000
+/** Documents that are looked at in one go when a server starts; each may be as long as a request. */
+const PAGE = 16
 
 /**
  * Responses that are answered at once and worked on until they end. The document of each is written before the answer; its end becomes
@@ -46,6 +54,8 @@ export class BackgroundResponses {
   readonly #parts: BackgroundParts
   /** By response id. */
   readonly #runs = new Map<string, Run>()
+  #running = 0
+  #askedChars = 0
 
   constructor(parts: BackgroundParts) {
     this.#parts = parts
@@ -129,7 +139,16 @@ export class BackgroundResponses {
       ownerOf(caller, admittedMs),
       keepMs,
     )
-    await kept.put(document as KeptDocument)
+    this.#takePlace(document as KeptDocument)
+    try {
+      await kept.put(document as KeptDocument)
+    } catch (cause) {
+      this.#leavePlace(document as KeptDocument)
+      throw new ApiError('settlement_unavailable', 'The response could not be written down.', {
+        cause,
+        retryAfterMs: FULL_RETRY_MS,
+      })
+    }
     const run: Run = {
       ...{ orgId: caller.org.id, requestId: request.id, port: new DetachedPort(), stream: request.stream },
       ...{ document: document as KeptDocument, ended },
@@ -150,7 +169,25 @@ export class BackgroundResponses {
       onError(error)
     } finally {
       this.#runs.delete(document.id)
+      this.#leavePlace(document)
     }
+  }
+
+  // Before anything is waited for, so that many at once do not get past the bounds.
+  #takePlace({ json }: KeptDocument): void {
+    const { runningMax = RUNNING_MAX, askedCharsMax = ASKED_CHARS_MAX } = this.#parts
+    if (this.#running >= runningMax || this.#askedChars + json.length > askedCharsMax) {
+      throw new ApiError('engine_overloaded', 'Too many responses run in the background; repeat later.', {
+        retryAfterMs: FULL_RETRY_MS,
+      })
+    }
+    this.#running++
+    this.#askedChars += json.length
+  }
+
+  #leavePlace({ json }: KeptDocument): void {
+    this.#running--
+    this.#askedChars -= json.length
   }
 }
 

@@ -94,10 +94,21 @@ function fetchRequest(
   for (const [name, value] of Object.entries(request.headers)) {
     if (typeof value === 'string') headers.set(name, value)
   }
-  return new Request(`http://localhost${request.url}`, {
-    method: request.method ?? 'GET',
-    headers,
-    body,
-    ...(body instanceof ReadableStream && { duplex: 'half' }),
-  })
+  try {
+    return new Request(`http://localhost${request.url}`, {
+      method: request.method ?? 'GET',
+      headers,
+      body,
+      ...(body instanceof ReadableStream && { duplex: 'half' }),
+    })
+  } catch (cause) {
+    // TRACE and its like, and targets that are no path.
+    throw new ApiError(
+      'invalid_request',
+      'Nothing answers this method, or this is no path that a request can be for.',
+      {
+        cause,
+      },
+    )
+  }
 }

@@ -4,6 +4,9 @@ import { test } from 'node:test'
 import { ApiError } from '../errors.ts'
 import { type ListenerParts, listen } from './listener.ts'
 
+/** Bytes of a path that is longer than any real one. */
+const LONG = 1_000_000
+
 /** A listener of which only the edge is used, and what it says to bytes of all kinds. */
 async function check(cases: readonly (readonly [sent: string, status: number, code: string])[]): Promise<void> {
   const listener = await listen({
@@ -25,7 +28,7 @@ async function check(cases: readonly (readonly [sent: string, status: number, co
     ]),
     settings: {
       ...{ host: '127.0.0.1', port: 0, tls: null, allowedHosts: [], corsOrigins: [], clientAddress: () => '' },
-      ...{ bodyBytesMax: 1000, headerBytesMax: 2048, connectionsMax: 10, requestTimeoutMs: 60_000 },
+      ...{ bodyBytesMax: 1000, headerBytesMax: LONG + 2048, connectionsMax: 10, requestTimeoutMs: 60_000 },
     },
   } as unknown as ListenerParts)
   try {
@@ -58,9 +61,14 @@ test('every answer has an id and an error in JSON, also to what is no request', 
   check([
     ['what is this\r\n\r\n', 400, 'invalid_request'],
     ['POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{"m', 400, 'invalid_request'],
-    [`GET / HTTP/1.1\r\nHost: localhost\r\nX: ${'x'.repeat(4000)}\r\n\r\n`, 431, 'request_headers_too_large'],
+    [`GET / HTTP/1.1\r\nHost: localhost\r\nX: ${'x'.repeat(LONG + 4000)}\r\n\r\n`, 431, 'request_headers_too_large'],
     ['GET /nowhere HTTP/1.1\r\nHost: localhost\r\n\r\n', 404, 'not_found'],
     ['GET /v1/models HTTP/1.1\r\nHost: evil.example\r\n\r\n', 403, 'forbidden_host'],
+    ['TRACE /v1/files HTTP/1.1\r\nHost: localhost\r\n\r\n', 400, 'invalid_request'],
+    ['GET :99999/v1/files HTTP/1.1\r\nHost: localhost\r\n\r\n', 400, 'invalid_request'],
+    // A pattern that looks for the slashes at the end from each of them takes hours here.
+    [`GET /${'/'.repeat(LONG)}x HTTP/1.1\r\nHost: localhost\r\n\r\n`, 404, 'not_found'],
+    [`GET /${'/'.repeat(LONG)}x/ HTTP/1.1\r\nHost: localhost\r\n\r\n`, 404, 'not_found'],
     ['GET /control/v1/orgs HTTP/1.1\r\nHost: localhost\r\n\r\n', 401, 'from_control'],
   ]))
 

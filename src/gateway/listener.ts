@@ -14,6 +14,7 @@ import { ApiError } from '../errors.ts'
 import type { Protocol, Surface } from '../inference/request.ts'
 import type { ProtocolCodec } from '../protocols/protocol.ts'
 import { requestIdHeaders, surfaceOf } from '../protocols/surface.ts'
+import { withoutEndSlashes } from '../std/end-slashes.ts'
 import type { ClientAddress } from './client-address.ts'
 import { HttpClientPort } from './client-port.ts'
 import { sendResponse, streamedRequest } from './fetch-listener.ts'
@@ -229,8 +230,8 @@ async function answerApi(
   surface: Surface,
 ): Promise<void> {
   const { uploads, bodyBytesMax } = parts.settings
-  const path = (request.url ?? '').replace(/\/*(\?.*)?$/, '')
-  const isUpload = request.method === 'POST' && uploads?.paths.has(path) === true
+  const [path = ''] = (request.url ?? '').split('?', 1)
+  const isUpload = request.method === 'POST' && uploads?.paths.has(withoutEndSlashes(path)) === true
   if (isUpload) boundUpload(request, uploads.timeoutMs)
   const streamed = isUpload
     ? streamedRequest(request, uploads.fileBytesMax + uploads.formBytesMax, () => fileTooLarge(uploads.fileBytesMax))

@@ -32,6 +32,7 @@ import type { UpstreamSet } from '../upstreams/upstream-set.ts'
 import { nanodollarsToDecimal } from '../wire/decimal.ts'
 import { attemptVerdict } from './attempt-verdict.ts'
 import type { ClientPort } from './client-port.ts'
+import type { WholeRequest } from './fetch-images.ts'
 import { type Idempotency, type Once, replay } from './idempotency.ts'
 import { JournalHealth } from './journal-health.ts'
 import { Relay, type RelayEnd } from './relay.ts'
@@ -55,7 +56,7 @@ export interface PipelineParts {
   /** What is kept for an org; absent where nothing is. */
   readonly keptOf?: (orgId: string) => KeptReader
   /** Puts images in the place of their URLs, so that no upstream fetches for us; absent: images have to come with the request. */
-  readonly fetchImages?: (request: InferenceRequest, signal: AbortSignal) => Promise<InferenceRequest>
+  readonly fetchImages?: (request: InferenceRequest, orgId: string, signal: AbortSignal) => Promise<WholeRequest>
   readonly limits: PipelineLimits
 }
 
@@ -191,10 +192,18 @@ export class Pipeline {
       const ticket = await this.#admit(caller, request, offers, snapshot.limitsByKey.get(caller.key.id))
       try {
         const { admittedMs, model } = ticket.quote
-        client = (await incoming.detach?.({ request, caller, model, admittedMs })) ?? client
+        if (incoming.detach !== undefined) {
+          client = (await incoming.detach({ request, caller, model, admittedMs })) ?? client
+          // Writing it down took a moment, in which a drain may have found nothing that runs, and ended.
+          this.#refuseWhileDraining()
+        }
         // Not before money is held: nobody fetches through us who could not pay for the answer.
-        const whole = hasRemoteImages(request.input) ? await this.#withImages(request, client) : request
-        await this.#run(codec, whole, caller, ticket, { ...incoming, client }, once, receivedMs)
+        const whole = hasRemoteImages(request.input) ? await this.#withImages(request, caller.org.id, client) : null
+        try {
+          await this.#run(codec, whole?.request ?? request, caller, ticket, { ...incoming, client }, once, receivedMs)
+        } finally {
+          whole?.release()
+        }
       } finally {
         // Gives back whatever no settlement took, on every path.
         this.#parts.books.void(ticket.hold)
@@ -301,7 +310,7 @@ export class Pipeline {
     return { requestId, surface, headers, path, pathModel, kept: this.#parts.keptOf?.(org.id), capabilitiesOf }
   }
 
-  async #withImages(request: InferenceRequest, client: ClientPort): Promise<InferenceRequest> {
+  async #withImages(request: InferenceRequest, orgId: string, client: ClientPort): Promise<WholeRequest | null> {
     const { fetchImages } = this.#parts
     if (fetchImages === undefined) {
       throw new ApiError('unsupported_parameter', 'Images are not fetched here; send them as data: URLs.', {
@@ -311,13 +320,14 @@ export class Pipeline {
     const leaving = new AbortController()
     client.onGone = () => leaving.abort()
     try {
-      const whole = await fetchImages(request, leaving.signal)
+      const whole = await fetchImages(request, orgId, leaving.signal)
+      if (this.#draining) whole.release()
       this.#refuseWhileDraining()
       return whole
     } catch (error) {
       // Then nobody is there to hear of it.
       if (!client.gone) throw error
-      return request
+      return null
     } finally {
       client.onGone = null
     }

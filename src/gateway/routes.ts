@@ -1,4 +1,5 @@
 import { type GenerateRoute, generateRouteOf } from '../protocols/surface.ts'
+import { withoutEndSlashes } from '../std/end-slashes.ts'
 
 /** What a path of the data plane means. */
 export type Route =
@@ -20,7 +21,7 @@ const PAYMENT_EVENTS = '/webhooks/'
  * Finds the route of a request's path, without its query. Trailing slashes are forgiven.
  */
 export function routeOf(path: string): Route | undefined {
-  const clean = path.length > 1 && path.endsWith('/') ? path.replace(/\/+$/, '') : path
+  const clean = path.length > 1 ? withoutEndSlashes(path) : path
   const generate = generateRouteOf(clean)
   if (generate !== undefined) return { kind: 'generate', ...generate }
   if (clean === '/health') return { kind: 'health' }

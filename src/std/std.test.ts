@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { EgressRefused, isInsideAddress, outsideLookup, refuseInsideLiteral } from './egress.ts'
+import { withoutEndSlashes } from './end-slashes.ts'
 import { createIdMaker } from './request-id.ts'
 
 test('inside addresses are known in every spelling', () => {
@@ -83,4 +84,17 @@ test('ids carry their time, sort by it, and do not repeat', () => {
   assert.equal(same.size, 5000)
   now += 1
   assert.ok(newId('req_') > first)
+})
+
+test('slashes at the end are taken off, in a moment however many there are and whatever follows', () => {
+  for (const [text, without] of [
+    ['', ''],
+    ['/', ''],
+    ['/a//', '/a'],
+    ['//a', '//a'],
+  ] as const)
+    assert.equal(withoutEndSlashes(text), without)
+  const many = '/'.repeat(1_000_000)
+  assert.equal(withoutEndSlashes(`${many}a`), `${many}a`)
+  assert.equal(withoutEndSlashes(`a${many}`), 'a')
 })

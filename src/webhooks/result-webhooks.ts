@@ -145,7 +145,7 @@ export class ResultWebhooks {
       if (this.#stop.signal.aborted) return
       const document = await kept.find(KIND, owed.orgId, owed.requestId, clock.nowMs())
       if (document === null) return
-      const failure = await this.#send(owed.requestId, JSON.parse(document.json))
+      const failure = await this.#send(owed, JSON.parse(document.json))
       if (this.#stop.signal.aborted) return
       const nextMs = failure === null ? null : nextTry(failures + 1, owed.createdMs, clock.nowMs(), chance())
       if (nextMs === null) {
@@ -165,7 +165,7 @@ export class ResultWebhooks {
   }
 
   /** One try; null when it was taken, else why not. */
-  async #send(id: string, { url, secret, body }: Written): Promise<string | null> {
+  async #send({ requestId: id, orgId: payer }: Owed, { url, secret, body }: Written): Promise<string | null> {
     const nowMs = this.#parts.clock.nowMs()
     const headers = {
       'content-type': 'application/json',
@@ -174,7 +174,7 @@ export class ResultWebhooks {
       'webhook-signature': new Webhook(secret).sign(id, new Date(nowMs), body),
     }
     try {
-      const status = await this.#parts.outside.post(url, { headers, body, signal: this.#stop.signal })
+      const status = await this.#parts.outside.post(url, { payer, headers, body, signal: this.#stop.signal })
       return status >= 200 && status < 300 ? null : `status ${status}`
     } catch (error) {
       if (error instanceof OutsideFailure) return error.message

@@ -315,3 +315,14 @@ test('vectors and scores are charged their input, in one piece or not at all', a
   ]
   for (const one of cases) await check(one)
 })
+
+test('a request that cannot be written down, or is while a drain begins, does not run, and nothing stays held', async () => {
+  const happens = [['began', 'token', 'finish', 'usage', 'end']] as const
+  for (const [detaching, error] of [
+    ['drain', 'draining'],
+    ['fail', 'settlement_unavailable'],
+  ] as const) {
+    const stage = await check({ asks: { detaching }, happens, ending: null, charge: 0, told: { status: 503, error } })
+    assert.equal(stage.attempts, 0, 'nothing was dispatched')
+  }
+})

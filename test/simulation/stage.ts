@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { KeyHasher } from '../../src/admission/key-hasher.ts'
+import { ApiError } from '../../src/errors.ts'
 import { Idempotency } from '../../src/gateway/idempotency.ts'
 import { Pipeline } from '../../src/gateway/pipeline.ts'
 import { API_KEY_BODY_LENGTH, API_KEY_PREFIX, apiKeyChecksum } from '../../src/inference/api-key-format.ts'
@@ -110,6 +111,8 @@ export interface Asks {
   /** The client has left before anything begins. */
   readonly gone?: boolean
   readonly secret?: string
+  /** What happens while the request, let in, is written down as one that no client waits for. */
+  readonly detaching?: 'drain' | 'fail'
   readonly [field: string]: unknown
 }
 
@@ -190,7 +193,7 @@ export class Stage {
 
   /** Asks and lets the exchange come to its end. */
   async ask(asks: Asks = {}): Promise<Told> {
-    const { protocol, key, gone, secret, ...fields } = asks
+    const { protocol, key, gone, secret, detaching, ...fields } = asks
     const { codec, prompt, streams } = WIRES[protocol ?? 'openai-chat']
     const stream = streams ? (fields.stream ?? true) : false
     const transcript = new Transcript(stream === true, 1, () => undefined)
@@ -208,6 +211,13 @@ export class Stage {
       requestId: `req_${++this.#requests}`,
       surface: 'openai',
       body: async () => body,
+      ...(detaching !== undefined && {
+        detach: async () => {
+          if (detaching === 'fail') throw new ApiError('settlement_unavailable', 'It cannot be written down.')
+          void this.#process.pipeline.drain(0)
+          return null
+        },
+      }),
     })
     void served.then(() => {
       over = true
