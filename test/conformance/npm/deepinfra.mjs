@@ -5,7 +5,7 @@ import { refusal, run, script, world } from '../lib/checks.mjs'
 /** DeepInfra's own package, which speaks its native API. A model's name may be a whole URL. */
 
 const { models, url } = world
-/** By itself it repeats everything five times, 402 included. */
+/** By itself it repeats everything five times. */
 const ONCE = { maxRetries: 0 }
 const nativeUrl = model => `${url}/v1/inference/${model}`
 
@@ -29,7 +29,6 @@ await run({
   ...Object.fromEntries(
     [
       [401, world.wrongKey, models.talker],
-      [402, world.brokeKey, models.talker],
       [404, world.key, models.missing],
       [429, world.key, models.overloaded],
       [503, world.key, models.down],
@@ -42,4 +41,9 @@ await run({
       },
     ]),
   ),
+
+  async 402() {
+    await refusal(() => new TextGeneration(nativeUrl(models.talker), world.brokeKey).generate({ input: 'Hello' }))
+    return { requests: 1 }
+  },
 })

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
-import OpenAI from 'openai'
+import { setTimeout as sleep } from 'node:timers/promises'
+import OpenAI, { toFile } from 'openai'
 import { zodResponseFormat } from 'openai/helpers/zod'
 import { z } from 'zod'
 import { refusal, refusals, run, script, world } from '../lib/checks.mjs'
@@ -10,6 +11,9 @@ import { HELLO, TOOL, usageOfChat } from '../lib/openai-shapes.mjs'
 const { models } = world
 const clientWith = (apiKey = world.key, options = {}) => new OpenAI({ apiKey, baseURL: `${world.url}/v1`, ...options })
 const client = clientWith()
+
+const BATCH_POLL_MS = 250
+const BATCH_POLLS_MAX = 200
 
 const CLASSES = {
   401: OpenAI.AuthenticationError,
@@ -97,6 +101,40 @@ await run({
     assert.ok(ids.includes(models.plain) && ids.includes(models.talker))
     assert.equal((await client.models.retrieve(models.talker)).id, models.talker)
     return { requests: 2 }
+  },
+
+  async stored() {
+    const made = await client.chat.completions.create({ model: models.talker, messages: HELLO, store: true })
+    const kept = await client.chat.completions.retrieve(made.id)
+    assert.equal(kept.choices[0].message.content, script.text)
+    await client.chat.completions.delete(made.id)
+    assert.ok((await refusal(() => client.chat.completions.retrieve(made.id))) instanceof OpenAI.NotFoundError)
+  },
+
+  async batches() {
+    const lines = ['one', 'two'].map(custom_id => ({
+      custom_id,
+      method: 'POST',
+      url: '/v1/chat/completions',
+      body: { model: models.talker, messages: HELLO },
+    }))
+    const file = await toFile(Buffer.from(lines.map(line => JSON.stringify(line)).join('\n')), 'lines.jsonl')
+    const input = await client.files.create({ file, purpose: 'batch' })
+    const ask = { input_file_id: input.id, endpoint: '/v1/chat/completions', completion_window: '24h' }
+    let batch = await client.batches.create(ask)
+    for (let polls = 0; batch.status !== 'completed'; polls++) {
+      assert.ok(polls < BATCH_POLLS_MAX && !/failed|expired|cancelled/.test(batch.status), JSON.stringify(batch))
+      await sleep(BATCH_POLL_MS)
+      batch = await client.batches.retrieve(batch.id)
+    }
+    assert.deepEqual(batch.request_counts, { total: 2, completed: 2, failed: 0 })
+    const output = await (await client.files.content(batch.output_file_id)).text()
+    const answers = output
+      .trim()
+      .split('\n')
+      .map(line => JSON.parse(line))
+    assert.deepEqual(answers.map(answer => answer.custom_id).sort(), ['one', 'two'])
+    for (const { response } of answers) assert.equal(response.body.choices[0].message.content, script.text)
   },
 
   ...refusals({
