@@ -52,7 +52,8 @@ export function clientDocument(app: DescribedApp, codecs: readonly ProtocolCodec
   for (const { protocol, description } of codecs) {
     if (description !== undefined) registry.registerPath(inferenceRoute(protocol, description, apart))
   }
-  return withoutAliases(app.getOpenAPI31Document({ ...INFO, tags: TAGS }) as unknown as Described)
+  const inference = new Set(codecs.map(({ description }) => description?.summary))
+  return withoutAliases(app.getOpenAPI31Document({ ...INFO, tags: TAGS }) as unknown as Described, inference)
 }
 
 interface Described {
@@ -67,8 +68,8 @@ interface Operation {
 /** The bases that the same resources stand under; the first that has a path is the one that is described. */
 const BASE = /^\/(v1\/openai|api\/v1|anthropic\/v1|anthropic|beta|v1)(?=\/)/
 
-/** The document with each resource once, which names the other paths that answer alike. */
-function withoutAliases(document: Described): object {
+/** The document with each resource once, which names the other paths that answer alike. Those of these summaries stand first. */
+function withoutAliases(document: Described, first: ReadonlySet<string | undefined>): object {
   const kept = new Map<string, { path: string; method: string; operation: Operation; others: string[] }>()
   for (const [path, operations] of Object.entries(document.paths)) {
     for (const [method, operation] of Object.entries(operations)) {
@@ -79,7 +80,9 @@ function withoutAliases(document: Described): object {
     }
   }
   const paths: Record<string, Record<string, Operation>> = {}
-  for (const { path, method, operation, others } of kept.values()) {
+  const isFirst = ({ operation }: { operation: Operation }) => first.has(operation.summary)
+  const all = [...kept.values()]
+  for (const { path, method, operation, others } of [...all.filter(isFirst), ...all.filter(each => !isFirst(each))]) {
     const description = [operation.description, alsoAt(others)]
       .filter(text => text !== undefined && text !== '')
       .join(' ')

@@ -222,7 +222,7 @@ h4 { margin: 1.25rem 0 .25rem; font-size: .95rem; }
 small, .kind { color: var(--soft); font-weight: 400; font-size: .85rem; }
 code { font-family: ui-monospace, monospace; font-size: .88em; background: var(--code); padding: .1em .35em; border-radius: .25rem; overflow-wrap: anywhere; }
 .path { display: flex; gap: .6rem; align-items: center; margin: 0 0 .5rem; }
-.method { font: 600 .68rem/1 ui-monospace, monospace; text-transform: uppercase; min-width: 3.2em; flex: none; color: var(--soft); }
+.method { font: 600 .68rem/1 ui-monospace, monospace; text-transform: uppercase; min-width: 4.1em; flex: none; color: var(--soft); }
 .method.post { color: #1a7f4b; } .method.get { color: #0b6bcb; } .method.delete { color: #c0392b; }
 @media (prefers-color-scheme: dark) { .method.post { color: #5fd39a; } .method.get { color: #6cb2ff; } .method.delete { color: #ff8a7a; } }
 .required { color: #b3541e; font-size: .8rem; } @media (prefers-color-scheme: dark) { .required { color: #f0a36b; } }

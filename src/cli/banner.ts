@@ -33,6 +33,7 @@ function firstStart(report: StartReport, firstRun: NonNullable<RunningServer['fi
   const fields: [string, string][] = [
     ['API', style.cyan(apiUrl(report))],
     ...report.urls.slice(1).map((url): [string, string] => ['', url]),
+    ['Docs', `${rootUrl(report)}/docs`],
     ['Home', report.home],
     ...modelFields(report),
     ['Fetched', bytes === 0 ? 'nothing' : formatBytes(bytes)],
@@ -86,7 +87,11 @@ function commands(style: Style): string {
 }
 
 function apiUrl(report: StartReport): string {
-  return `${(report.urls[0] ?? '').replace(/\/$/, '')}/v1`
+  return `${rootUrl(report)}/v1`
+}
+
+function rootUrl(report: StartReport): string {
+  return (report.urls[0] ?? '').replace(/\/$/, '')
 }
 
 function timeText(report: StartReport): string {
