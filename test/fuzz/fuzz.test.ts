@@ -5,6 +5,7 @@ import { after, test } from 'node:test'
 import fc from 'fast-check'
 import { z } from 'zod'
 import { createSimServer } from '../../src/simulation/sim-server.ts'
+import { startScriptedUpstream } from '../conformance/scripted-upstream.ts'
 import { newHome, type ServerProcess, startServer } from '../support/server.ts'
 import { type Schema, valuesOf } from './schema-arbitrary.ts'
 
@@ -24,7 +25,8 @@ const EXPECTED_5XX = new Set([502, 503, 504])
 const GROWTH_BYTES_MAX = 96 * 2 ** 20
 
 const PRICE = { input: '0.5', cachedInput: '0.1', output: '1' }
-const capabilities = { chat: true, completion: true, tools: true, reasoning: true, jsonSchema: true, logprobs: true }
+const GENERATES = { chat: true, completion: true, tools: true, reasoning: true, jsonSchema: true, logprobs: true }
+const UNDERSTANDS = { chat: false, tools: false, jsonSchema: false, embeddings: true, rerank: true }
 
 interface Operation {
   readonly parameters?: readonly { readonly name: string; readonly in: string; readonly schema?: Schema }[]
@@ -51,7 +53,11 @@ interface Asked {
 function requestsTo(document: Document): fc.Arbitrary<Asked> {
   const { schemas } = document.components
   const pinned = {
-    model: fc.oneof({ weight: 9, arbitrary: fc.constant('sim') }, { weight: 1, arbitrary: fc.string() }),
+    model: fc.oneof(
+      { weight: 9, arbitrary: fc.constant('sim') },
+      { weight: 4, arbitrary: fc.constant('embedder') },
+      { weight: 1, arbitrary: fc.string() },
+    ),
   }
   const operations = Object.entries(document.paths).flatMap(([path, methods]) =>
     Object.entries(methods).map(([method, operation]) => ({ path, method, operation })),
@@ -167,6 +173,8 @@ test(`${REQUESTS} requests made of the description find no mistake of ours (SEED
   })
   await new Promise<void>(resolve => upstream.listen(0, '127.0.0.1', resolve))
   after(() => upstream.close())
+  const scripted = await startScriptedUpstream()
+  after(() => scripted.close())
   const server = await startServer(newHome(), {
     upstreams: [
       {
@@ -175,7 +183,11 @@ test(`${REQUESTS} requests made of the description find no mistake of ours (SEED
           baseUrl: `http://127.0.0.1:${(upstream.address() as AddressInfo).port}/v1`,
           allowPrivate: true,
         },
-        models: [{ model: 'sim', name: 'sim', contextTokens: 8192, price: PRICE, capabilities }],
+        models: [{ model: 'sim', name: 'sim', contextTokens: 8192, price: PRICE, capabilities: GENERATES }],
+      },
+      {
+        ...{ id: 'scripted', baseUrl: scripted.baseUrl, allowPrivate: true },
+        models: [{ model: 'embedder', name: 'embedder', contextTokens: 8192, price: PRICE, capabilities: UNDERSTANDS }],
       },
     ],
     money: { startingCredit: '100000' },
