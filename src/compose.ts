@@ -10,6 +10,7 @@ import type { ScopedTokens } from './admission/scoped-tokens.ts'
 import { type AccountPorts, ownLimitId } from './api/account.ts'
 import { createClientApi } from './api/app.ts'
 import { UPLOAD_PATHS } from './api/files.ts'
+import { keptReader } from './api/kept-reader.ts'
 import { FORM_BYTES_MAX } from './api/read-upload.ts'
 import { Batches, unfinishedBatches } from './batches/batches.ts'
 import { BATCH_PATHS } from './batches/endpoints.ts'
@@ -64,7 +65,7 @@ import { overCost } from './pricing/margin.ts'
 import { createOpenAiChat } from './protocols/openai-chat/codec.ts'
 import { createOpenAiResponses } from './protocols/openai-responses/codec.ts'
 import { createReasoningSeal } from './protocols/openai-responses/reasoning-seal.ts'
-import type { KeptReader, ProtocolCodec } from './protocols/protocol.ts'
+import type { ProtocolCodec } from './protocols/protocol.ts'
 import { PROTOCOLS } from './protocols/protocols.ts'
 import { generateRouteOf } from './protocols/surface.ts'
 import { ByteRoom } from './std/byte-room.ts'
@@ -304,9 +305,6 @@ export async function serve(config: Config, hooks: ServeHooks): Promise<RunningS
     const keyHasher = new KeyHasher(pepper)
     for (const { token } of tokens) keyHasher.tokens.put(token)
     const salt = randomBytes(16).toString('hex')
-    const keptOf = (orgId: string): KeptReader => ({
-      find: async (kind, id) => (await store.kept.find(kind, orgId, id, Date.now()))?.json ?? null,
-    })
     // One each, so that slow webhooks do not take the turns of images.
     const [outside, webhooksOutside] = [new OutsideClient(config.egress), new OutsideClient(config.egress)]
     undo.push(async () => void (await Promise.all([outside.close(), webhooksOutside.close()])))
@@ -326,7 +324,7 @@ export async function serve(config: Config, hooks: ServeHooks): Promise<RunningS
         answerBytesMax: config.money.idempotency.answerBytesMax,
       }),
       newId,
-      keptOf,
+      keptOf: caller => keptReader(store.kept, caller, () => Date.now()),
       fetchImages: (request, orgId, signal) => withImages(request, { outside, room: imageRoom }, orgId, signal),
       cacheSaltOf: (orgId, scope) => (scope === undefined ? `${salt}:${orgId}` : `${salt}:${orgId}:${scope}`),
       limits: {

@@ -42,6 +42,15 @@ test('a token says whose it is and what it is for, as a JSON Web Token does', ()
   })
 })
 
+test('a token for many models is short enough to be presented', () => {
+  const tokens = new ScopedTokens(PEPPER)
+  const models = Array.from({ length: 256 }, (_, i) => `some-laboratory/a-model-with-a-long-name-${i}`)
+  tokens.put({ ...TOKEN, models })
+  const text = tokens.sign({ ...TOKEN, models }, 'my key')
+  assert.equal(readBy(tokens, text), 'jti_1')
+  assert.deepEqual(tokens.read(text).models, models)
+})
+
 test('only what was signed here and is on the books is a token', () => {
   const tokens = new ScopedTokens(PEPPER)
   tokens.put(TOKEN)
@@ -58,6 +67,8 @@ test('only what was signed here and is on the books is a token', () => {
     `jwt:${header}.${payload}.${signature}.x`,
     `jwt:${header}.${payload}.${selfSigned}`,
     `jwt:${header}.${payload}.${signature.slice(0, -2)}`,
+    // Another text of the same bytes.
+    `jwt:${header}.${payload}.${signature}=`,
     `jwt:${header}x.${payload}.${signature}`,
     `jwt:${'x'.repeat(9000)}`,
     'jwt:',

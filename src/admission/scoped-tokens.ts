@@ -30,8 +30,16 @@ export class ScopedTokens {
     this.#secret = Buffer.from(hkdfSync('sha256', pepper, '', PURPOSE, SECRET_BYTES))
   }
 
-  /** The text of a token, for whoever is to use it. It holds no more than can be read from it. */
+  /**
+   * The text of a token, for whoever is to use it. What it may do is read from the books: models that make the text too long for a header
+   * are left out.
+   */
   sign(token: ScopedToken, keyName: string): string {
+    const text = this.#text(token, keyName)
+    return text.length <= TOKEN_CHARS_MAX ? text : this.#text({ ...token, models: null }, keyName)
+  }
+
+  #text(token: ScopedToken, keyName: string): string {
     const { id, orgId, models, limitNanodollars, createdMs, expiresMs } = token
     const header = { alg: 'HS256', kid: `${orgId}:${Buffer.from(keyName).toString('base64')}`, typ: 'JWT' }
     const payload = {
@@ -106,8 +114,9 @@ export class ScopedTokens {
     const [header = '', payload = '', signature = ''] = parts
     if (presented.length > TOKEN_CHARS_MAX || parts.length !== 3) throw new ApiError('invalid_api_key', NOT_OURS)
     // The signature first: nothing of what is not ours is interpreted, the algorithm that it names least of all.
-    const expected = this.#signature(`${header}.${payload}`)
-    const given = Buffer.from(signature, 'base64url')
+    const expected = Buffer.from(this.#signature(`${header}.${payload}`).toString('base64url'))
+    // As text, which has one form: what is remembered of a token is one text, however it is presented.
+    const given = Buffer.from(signature)
     if (given.length !== expected.length || !timingSafeEqual(given, expected))
       throw new ApiError('invalid_api_key', NOT_OURS)
     return String((JSON.parse(Buffer.from(payload, 'base64url').toString()) as { jti: unknown }).jti)

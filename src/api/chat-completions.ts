@@ -22,7 +22,8 @@ const listQuery = z
 
 /** Documents that are looked at for one page; beyond them a filter answers what it has found. */
 const LOOKED_AT_MAX = 10_000
-const BATCH = 200
+/** Read at a time: each may be as long as a request. */
+const BATCH = 16
 
 /** Chat completions that were made with `store: true`. */
 export function chatCompletionRoutes(app: ClientApp, deps: ClientApiDeps): void {

@@ -6,9 +6,10 @@ import { CompactionAnswer, ResponseAnswer } from '../protocols/openai-responses/
 import { type KeptResponse, readKeptResponse, UNFINISHED } from '../protocols/openai-responses/kept-response.ts'
 import { replayFrames } from '../protocols/openai-responses/replay.ts'
 import { RESPONSES_BODY } from '../protocols/openai-responses/schema.ts'
-import type { DecodeContext, KeptReader, ProtocolCodec } from '../protocols/protocol.ts'
+import type { DecodeContext, ProtocolCodec } from '../protocols/protocol.ts'
 import { answers, type ClientApiDeps, type ClientApp, jsonBody, OPENAI_BASES } from './context.ts'
 import { countedModel } from './count-tokens.ts'
+import { keptReader } from './kept-reader.ts'
 import { PAGE_QUERY, pageOf, pageSchema } from './paging.ts'
 import { eventStream } from './response-stream.ts'
 
@@ -65,7 +66,7 @@ export function responseRoutes(app: ClientApp, deps: ClientApiDeps): void {
       async context => {
         const { caller, surface } = context.var
         const { requestId } = context.env as { requestId: string }
-        const reading = { requestId, surface, headers: {}, kept: keptReader(deps, caller.org.id) }
+        const reading = { requestId, surface, headers: {}, kept: keptReader(deps.kept, caller, deps.nowMs) }
         const tokens = await count(deps, caller, context.req.valid('json'), reading)
         return context.json({ object: 'response.input_tokens', input_tokens: tokens } as const, 200)
       },
@@ -144,10 +145,6 @@ export function responseRoutes(app: ClientApp, deps: ClientApiDeps): void {
       },
     )
   }
-}
-
-function keptReader(deps: ClientApiDeps, orgId: string): KeptReader {
-  return { find: async (kind, id) => (await deps.kept.find(kind, orgId, id, deps.nowMs()))?.json ?? null }
 }
 
 async function count(deps: ClientApiDeps, caller: Caller, body: JsonObject, context: DecodeContext): Promise<number> {

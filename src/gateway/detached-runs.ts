@@ -9,6 +9,7 @@ import type { Admitted, Incoming, Pipeline } from './pipeline.ts'
 
 /** Requests that run without a client, at a time. */
 const RUNNING_MAX = 1_000
+const ASKED_BYTES_MAX = 256 * 1024 * 1024
 const FULL_RETRY_MS = 5_000
 
 /** A result that is owed to a URL. */
@@ -42,6 +43,8 @@ export interface ResultSender {
 export interface DetachedParts {
   readonly pipeline: Pick<Pipeline, 'serve'>
   readonly sender: ResultSender
+  /** Length of the bodies of all that run, together, as each stays in memory meanwhile; 256 MiB unless given. */
+  readonly askedBytesMax?: number
 }
 
 /** A request that runs without its client. */
@@ -49,6 +52,7 @@ interface Run {
   readonly order: ResultOrder
   readonly detached: Detached
   readonly client: MemoryClient
+  readonly askedBytes: number
 }
 
 /**
@@ -59,6 +63,7 @@ interface Run {
 export class DetachedRuns {
   readonly #parts: DetachedParts
   #running = 0
+  #askedBytes = 0
 
   constructor(parts: DetachedParts) {
     this.#parts = parts
@@ -81,7 +86,7 @@ export class DetachedRuns {
       detach: async admitted => {
         const detached = codec.detach?.(body) ?? null
         if (detached === null) return null
-        run = await this.#begin(detached, admitted, incoming)
+        run = await this.#begin(detached, admitted, incoming, body.length)
         return run.client
       },
       keep: answer => {
@@ -93,7 +98,12 @@ export class DetachedRuns {
     if (run !== null) await this.#end(run, result)
   }
 
-  async #begin(detached: Detached, { caller, admittedMs }: Admitted, incoming: Incoming): Promise<Run> {
+  async #begin(
+    detached: Detached,
+    { caller, admittedMs }: Admitted,
+    incoming: Incoming,
+    askedBytes: number,
+  ): Promise<Run> {
     const { url, param, failed, queued } = detached
     const { client, headers, requestId, surface } = incoming
     if (headers['idempotency-key'] !== undefined) {
@@ -106,8 +116,9 @@ export class DetachedRuns {
       )
     }
     this.#parts.sender.check(url, param)
-    if (this.#running >= RUNNING_MAX) {
-      throw new ApiError('engine_overloaded', `${RUNNING_MAX} requests with '${param}' run already.`, {
+    const { askedBytesMax = ASKED_BYTES_MAX } = this.#parts
+    if (this.#running >= RUNNING_MAX || this.#askedBytes + askedBytes > askedBytesMax) {
+      throw new ApiError('engine_overloaded', `Too many requests with '${param}' run already; repeat later.`, {
         retryAfterMs: FULL_RETRY_MS,
       })
     }
@@ -121,11 +132,11 @@ export class DetachedRuns {
       interrupted: JSON.stringify(failed(requestId, error)),
       createdMs: admittedMs,
     }
-    this.#running++
+    this.#count(1, askedBytes)
     try {
       await this.#parts.sender.expect(order)
     } catch (cause) {
-      this.#running--
+      this.#count(-1, -askedBytes)
       throw new ApiError('settlement_unavailable', 'The request could not be written down.', {
         cause,
         retryAfterMs: FULL_RETRY_MS,
@@ -138,11 +149,16 @@ export class DetachedRuns {
       'content-length': answer.length,
     })
     client.end(answer)
-    return { order, detached, client: new MemoryClient() }
+    return { order, detached, client: new MemoryClient(), askedBytes }
   }
 
-  async #end({ order, detached, client }: Run, result: string | null): Promise<void> {
-    this.#running--
+  #count(requests: number, bytes: number): void {
+    this.#running += requests
+    this.#askedBytes += bytes
+  }
+
+  async #end({ order, detached, client, askedBytes }: Run, result: string | null): Promise<void> {
+    this.#count(-1, -askedBytes)
     const { sender } = this.#parts
     const told = client.text()
     // What was to be kept and is not what was told did not become durable.

@@ -53,8 +53,8 @@ export interface PipelineParts {
   readonly newId: (prefix: string) => string
   /** Prompt-cache salt of an org, or of a part of it that wants a cache of its own. */
   readonly cacheSaltOf: (orgId: string, scope?: string) => string
-  /** What is kept for an org; absent where nothing is. */
-  readonly keptOf?: (orgId: string) => KeptReader
+  /** What is kept for an org that a caller may go on from; absent where nothing is. */
+  readonly keptOf?: (caller: Caller) => KeptReader
   /** Puts images in the place of their URLs, so that no upstream fetches for us; absent: images have to come with the request. */
   readonly fetchImages?: (request: InferenceRequest, orgId: string, signal: AbortSignal) => Promise<WholeRequest>
   readonly limits: PipelineLimits
@@ -304,10 +304,10 @@ export class Pipeline {
     return () => (upstream.countInput as NonNullable<typeof upstream.countInput>)(request, target.upstreamModel)
   }
 
-  #decodeContext(incoming: Incoming, { org }: Caller, snapshot: Snapshot): DecodeContext {
+  #decodeContext(incoming: Incoming, caller: Caller, snapshot: Snapshot): DecodeContext {
     const { requestId, surface, headers, path, pathModel } = incoming
     const capabilitiesOf = (model: string) => snapshot.models.get(model)?.capabilities
-    return { requestId, surface, headers, path, pathModel, kept: this.#parts.keptOf?.(org.id), capabilitiesOf }
+    return { requestId, surface, headers, path, pathModel, kept: this.#parts.keptOf?.(caller), capabilitiesOf }
   }
 
   async #withImages(request: InferenceRequest, orgId: string, client: ClientPort): Promise<WholeRequest | null> {

@@ -16,7 +16,7 @@ const ORDER: Order = {
 }
 
 /** Documents in memory, and a clock whose waits end when the test says so. */
-function stage(answers: readonly (number | Error)[], kept = new Map<string, KeptDocument>()) {
+function stage(answers: readonly (number | Error | Promise<number>)[], kept = new Map<string, KeptDocument>()) {
   const posts: { url: string; headers: Readonly<Record<string, string>>; body: string }[] = []
   const outcomes: string[] = []
   const waits: { ms: number; end: () => void }[] = []
@@ -48,8 +48,8 @@ function stage(answers: readonly (number | Error)[], kept = new Map<string, Kept
       async post(url, { headers, body }) {
         const answer = answers[posts.length] ?? 204
         posts.push({ url, headers, body })
-        if (typeof answer !== 'number') throw answer
-        return answer
+        if (answer instanceof Error) throw answer
+        return await answer
       },
     },
     clock: {
@@ -150,12 +150,25 @@ test('after a restart what is owed is sent, and what was interrupted is told', a
   }
   const { webhooks, posts, kept } = stage([], before.kept)
   await webhooks.resume()
-  for (let i = 0; i < 20; i++) await settled()
+  for (let i = 0; i < 250 && kept.size > 0; i++) await settled()
   assert.deepEqual(
     posts.map(({ body }) => body),
     Array.from({ length: 250 }, (_, i) => (i % 2 === 0 ? `"${i}"` : ORDER.interrupted)),
   )
   assert.equal(kept.size, 0)
+})
+
+test('of the many results that are owed few are in memory, and nobody waits for those of others', async () => {
+  const before = stage([])
+  for (let i = 0; i < 100; i++) {
+    await before.webhooks.expect({ ...ORDER, requestId: `req_${i}`, orgId: i === 99 ? 'org_2' : 'org_1' })
+  }
+  // Those of the first never answer.
+  const { webhooks, posts } = stage(Array(100).fill(new Promise(() => undefined)), before.kept)
+  await webhooks.resume()
+  for (let i = 0; i < 20; i++) await settled()
+  const ids = posts.map(({ headers }) => headers['webhook-id'])
+  assert.deepEqual(ids, [...Array.from({ length: 8 }, (_, i) => `req_${i}`), 'req_99'])
 })
 
 test('after closing nothing is sent, and what is owed stays', async () => {

@@ -2,6 +2,7 @@ import { createHmac } from 'node:crypto'
 import { Webhook } from 'standardwebhooks'
 import type { OutsideClient } from '../egress/outside-client.ts'
 import { OutsideFailure } from '../egress/outside-failure.ts'
+import { Turns } from '../egress/turns.ts'
 import { ApiError } from '../errors.ts'
 import type { KeptDocument, KeptDocuments } from '../ledger/kept-document.ts'
 import type { Clock } from '../std/clock.ts'
@@ -12,6 +13,9 @@ const KIND = 'webhook_result'
 const KEEP_MS = TRYING_MS + 3_600_000
 /** Results that are looked up at a time when the server starts. */
 const PAGE = 100
+/** Results in memory at a time, and of one org: after a restart a day's results may be owed at once. */
+const SENDING_MAX = 64
+const SENDING_MAX_PER_ORG = 8
 /** What the signing secret is derived for; see `resultSecretOf`. */
 const PURPOSE = 'webhook'
 
@@ -69,6 +73,7 @@ export class ResultWebhooks {
   readonly #stop = new AbortController()
   /** Ends the waits of results that are tried again. */
   readonly #waits = new Set<() => void>()
+  readonly #turns = new Turns(SENDING_MAX, SENDING_MAX_PER_ORG)
 
   constructor(parts: ResultWebhooksParts) {
     this.#parts = parts
@@ -138,15 +143,11 @@ export class ResultWebhooks {
     for (const end of this.#waits) end()
   }
 
-  // The result is read anew for each try, so that one that waits takes no memory.
   async #try(owed: Owed, failures: number): Promise<void> {
     const { kept, clock, chance, onOutcome, onError } = this.#parts
     try {
-      if (this.#stop.signal.aborted) return
-      const document = await kept.find(KIND, owed.orgId, owed.requestId, clock.nowMs())
-      if (document === null) return
-      const failure = await this.#send(owed, JSON.parse(document.json))
-      if (this.#stop.signal.aborted) return
+      const failure = await this.#turns.take(owed.orgId, this.#stop.signal, () => this.#readAndSend(owed))
+      if (this.#stop.signal.aborted || failure === undefined) return
       const nextMs = failure === null ? null : nextTry(failures + 1, owed.createdMs, clock.nowMs(), chance())
       if (nextMs === null) {
         await kept.remove(KIND, owed.orgId, owed.requestId)
@@ -162,6 +163,13 @@ export class ResultWebhooks {
     } catch (error) {
       if (!this.#stop.signal.aborted) onError(error)
     }
+  }
+
+  // The result is read anew for each try, so that one that waits takes no memory. Undefined when it is not owed any more.
+  async #readAndSend(owed: Owed): Promise<string | null | undefined> {
+    if (this.#stop.signal.aborted) return undefined
+    const document = await this.#parts.kept.find(KIND, owed.orgId, owed.requestId, this.#parts.clock.nowMs())
+    return document === null ? undefined : await this.#send(owed, JSON.parse(document.json))
   }
 
   /** One try; null when it was taken, else why not. */
