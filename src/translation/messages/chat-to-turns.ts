@@ -1,8 +1,9 @@
 import type { JsonObject } from '../../inference/request.ts'
 import { isObject } from '../../wire/json-object.ts'
+import type { BlockKind } from '../block-order.ts'
 import { blocksOfContent } from './parts-to-blocks.ts'
 import { put } from './translated.ts'
-import { type BlockKind, MESSAGES_REASONING_FORMAT } from './turns-to-chat.ts'
+import { MESSAGES_REASONING_FORMAT } from './turns-to-chat.ts'
 
 /** What stands at the start and what follows. */
 export interface Turns {
@@ -125,8 +126,11 @@ function thinkingBlocks(message: JsonObject, path: string, dropped: string[]): J
   const blocks: JsonObject[] = []
   for (const [i, detail] of details.entries()) {
     const block = thinkingOfDetail(detail)
-    if (block !== undefined) blocks.push(block)
-    else dropped.push(`${path}.reasoning_details[${i}] (${String(detail.type)})`)
+    if (block !== undefined) {
+      blocks.push(block)
+      if (typeof detail.signature === 'string' && detail.signature !== '' && block.signature === '')
+        dropped.push(`${path}.reasoning_details[${i}].signature`)
+    } else dropped.push(`${path}.reasoning_details[${i}] (${String(detail.type)})`)
   }
   if (blocks.length > 0) return blocks
   const text = message.reasoning_content ?? message.reasoning
@@ -135,10 +139,15 @@ function thinkingBlocks(message: JsonObject, path: string, dropped: string[]): J
 
 function thinkingOfDetail({ type, text, data, signature, format }: JsonObject): JsonObject | undefined {
   if (type === 'reasoning.text' && (typeof text === 'string' || typeof signature === 'string'))
-    return { type: 'thinking', thinking: text ?? '', signature: signature ?? '' }
+    return { type: 'thinking', thinking: text ?? '', signature: isForeign(format) ? '' : (signature ?? '') }
   // What another wire encrypted, nobody behind this one can read.
   if (type === 'reasoning.encrypted' && format === MESSAGES_REASONING_FORMAT) return { type: 'redacted_thinking', data }
   return undefined
+}
+
+/** What is signed in another form would be refused by who checks it; without a form it may be theirs. */
+function isForeign(format: unknown): boolean {
+  return typeof format === 'string' && format !== MESSAGES_REASONING_FORMAT && format !== 'unknown'
 }
 
 function toolUse(call: JsonObject, path: string, dropped: string[]): JsonObject {

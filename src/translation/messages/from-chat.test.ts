@@ -90,6 +90,12 @@ test('thoughts keep signatures that can be checked, and others are named', () =>
   said({ reasoning_content: 'Hm.', reasoning_details: [{ type: 'reasoning.text', text: 'Hm.', signature: 'Eq=' }] }, [
     { type: 'thinking', thinking: 'Hm.', signature: 'Eq=' },
   ])
+  // Who signed in another form is not who will check it.
+  said(
+    { reasoning_details: [{ type: 'reasoning.text', text: 'Hm.', signature: 'Eq=', format: 'google-gemini-v1' }] },
+    [{ type: 'thinking', thinking: 'Hm.', signature: '' }],
+    ['messages[1].reasoning_details[0].signature'],
+  )
   said(
     {
       reasoning: 'In short.',
