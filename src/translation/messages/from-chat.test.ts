@@ -94,7 +94,7 @@ test('thoughts keep signatures that can be checked, and others are named', () =>
   said(
     { reasoning_details: [{ type: 'reasoning.text', text: 'Hm.', signature: 'Eq=', format: 'google-gemini-v1' }] },
     [{ type: 'thinking', thinking: 'Hm.', signature: '' }],
-    ['messages[1].reasoning_details[0].signature'],
+    ['messages[0].reasoning_details[0].signature'],
   )
   said(
     {
