@@ -105,7 +105,33 @@ test('thoughts keep signatures that can be checked, and others are named', () =>
       ],
     },
     [{ type: 'thinking', thinking: 'In short.', signature: '' }],
-    ['messages[0].reasoning_details[0] (reasoning.summary)', 'messages[0].reasoning_details[1] (reasoning.encrypted)'],
+    ['messages[0].reasoning_details[1] (reasoning.encrypted)'],
+  )
+  // The order holds though one of the thoughts has no block.
+  check(
+    {
+      messages: [
+        {
+          ...{ role: 'assistant', content: 'x', block_order: ['text', 'thinking', 'thinking'] },
+          reasoning_details: [
+            { type: 'reasoning.encrypted', data: 'x' },
+            { type: 'reasoning.summary', summary: 'In short.' },
+          ],
+        },
+      ],
+    },
+    {
+      messages: [
+        {
+          role: 'assistant',
+          content: [
+            { type: 'text', text: 'x' },
+            { type: 'thinking', thinking: 'In short.', signature: '' },
+          ],
+        },
+      ],
+    },
+    ['messages[0].reasoning_details[0] (reasoning.encrypted)'],
   )
 })
 
