@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
-import { globSync, readFileSync, writeFileSync } from 'node:fs'
-import { basename, join } from 'node:path'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import type { JsonObject } from '../../src/inference/request.ts'
 import { canonical, type Form } from './round-trip/canonical.ts'
 import { limitAs, RINGS, travel } from './round-trip/chain.ts'
 import { chatRequest } from './round-trip/conversations.ts'
+import { sessions } from './round-trip/sessions.ts'
 
 /*
  * Whole conversations as programs send them, through all three chat APIs and back. Each translation is checked by itself (it loses what
@@ -14,19 +14,8 @@ import { chatRequest } from './round-trip/conversations.ts'
  * writes it.
  */
 
-interface Session {
-  readonly from: Form
-  readonly title: string
-  readonly request: JsonObject
-}
-
-const FOLDER = join(import.meta.dirname, 'sessions')
 const LOSSES = join(import.meta.dirname, 'round-trip/losses.json')
 const FORMS: readonly Form[] = ['chat', 'responses', 'messages']
-
-const sessions = globSync('*.json', { cwd: FOLDER })
-  .sort()
-  .map((file): [string, Session] => [basename(file, '.json'), JSON.parse(readFileSync(join(FOLDER, file), 'utf8'))])
 
 const losses: Record<string, Record<string, readonly string[]>> = {}
 

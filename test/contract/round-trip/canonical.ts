@@ -7,7 +7,7 @@ import { isObject } from '../../../src/wire/json-object.ts'
  *
  * - null is the same as absent; so are the APIs' defaults when they are written out (`strict: false`, `is_error: false`, parallel calls
  *   allowed, `detail: auto`, no citations, nothing stored in chat, everything stored in Responses, the choice of a tool left to the
- *   model, any object for a function without parameters, `response` for the name of a schema).
+ *   model, any object for a function without parameters, `response` for the name of a schema), and whether calls may be parallel where there may be none.
  * - A text is the same as a list of one text, and a refusal is what was said. Messages of one role that follow each other are one; what the developer says is the
  *   system's; `instructions` are the system's first words; a marker on a message marks the last part of it.
  * - Ids, states and annotations of Responses items, and what a reasoning item says in short when it also says it whole. The text of a
@@ -35,7 +35,7 @@ function canonicalChat(body: JsonObject): JsonObject {
   if (safety !== undefined) options.user = safety
   if (options.store === false) delete options.store
   if (options.tool_choice === 'auto') delete options.tool_choice
-  if (options.parallel_tool_calls === true) delete options.parallel_tool_calls
+  if (options.parallel_tool_calls === true || options.tool_choice === 'none') delete options.parallel_tool_calls
   if (Array.isArray(options.tools)) options.tools = options.tools.map(canonicalTool)
   if (isObject(options.response_format) && isObject(options.response_format.json_schema))
     options.response_format = {
@@ -107,7 +107,7 @@ function canonicalResponses(body: JsonObject): JsonObject {
   if (safety !== undefined) options.user = safety
   if (Object.keys(asked).length > 0) options.reasoning = asked
   if (options.tool_choice === 'auto') delete options.tool_choice
-  if (options.parallel_tool_calls === true) delete options.parallel_tool_calls
+  if (options.parallel_tool_calls === true || options.tool_choice === 'none') delete options.parallel_tool_calls
   if (Array.isArray(tools)) options.tools = tools.flatMap(each => flatTools(each))
   if (isObject(options.text) && isObject(options.text.format))
     options.text = { ...options.text, format: unnamed(options.text.format) }
@@ -183,6 +183,7 @@ function contentParts(content: unknown): JsonObject[] {
   return list(content).map(part => {
     if (part.type === 'refusal') return { type: 'text', text: part.refusal }
     const { annotations: _, logprobs: __, ...rest } = usual(part)
+    if (isObject(rest.image_url)) rest.image_url = usual(rest.image_url)
     if (rest.type === 'input_text' || rest.type === 'output_text') rest.type = 'text'
     return rest
   })
