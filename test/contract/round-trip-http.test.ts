@@ -89,3 +89,20 @@ function wayOf(from: Form, to: 'chat' | 'messages'): Form[] {
 function withoutStore(request: JsonObject): JsonObject {
   return 'input' in request ? { ...request, store: false } : request
 }
+
+test('a header that has no room for all names says how many are left out', async () => {
+  const messages = Array.from({ length: 200 }, () => ({ role: 'user', content: 'Hi', name: 'a' }))
+  const response = await fetch(`${server.url}/v1/chat/completions`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${server.key}`, 'content-type': 'application/json' },
+    body: JSON.stringify({ model: 'acme/messages', messages }),
+  })
+  await response.arrayBuffer()
+  const names = response.headers.get('x-headrace-dropped')?.split(', ') ?? []
+  const more = Number(/^and (\d+) more$/.exec(names.pop() ?? '')?.[1])
+  assert.deepEqual(
+    names,
+    names.map((_, i) => `messages[${i}].name`),
+  )
+  assert.equal(names.length + more, 200)
+})

@@ -14,6 +14,7 @@ import { sessions } from './round-trip/sessions.ts'
  * writes it.
  */
 
+const DOCUMENT = join(import.meta.dirname, '../../docs/concepts/translation.md')
 const LOSSES = join(import.meta.dirname, 'round-trip/losses.json')
 const FORMS: readonly Form[] = ['chat', 'responses', 'messages']
 
@@ -61,4 +62,14 @@ test('what is lost is what is known to be lost', () => {
   const actual = `${JSON.stringify(losses, null, 2)}\n`
   if (process.env.UPDATE === '1') writeFileSync(LOSSES, actual)
   assert.deepEqual(losses, JSON.parse(readFileSync(LOSSES, 'utf8')), 'UPDATE=1 writes the list')
+})
+
+test('the document tells of every loss, and of no other', () => {
+  const rows = readFileSync(DOCUMENT, 'utf8').matchAll(/^\| (\w+ → \w+) \| (.*?) \|/gm)
+  const documented = [...rows].flatMap(([, way, names = '']) =>
+    [...names.matchAll(/`([^`]+)`/g)].map(([, name]) => `${way}: ${name}`),
+  )
+  const lost = Object.values(losses).flatMap(told => Object.values(told).flat())
+  const kinds = new Set(lost.map(loss => loss.replaceAll(/\[\d+\]/g, '[]')))
+  assert.deepEqual(documented.toSorted(), [...kinds].toSorted())
 })
