@@ -430,7 +430,7 @@ export class Pipeline {
       headers['x-headrace-upstream'] = target.upstreamId
       headers['x-headrace-route'] = route(i === 0 ? reason : `fallback ${i + 1} of ${places.length}; ${reason}`)
       const dropped = [...(request.dropped ?? []), ...(upstream.drops?.(request) ?? [])]
-      if (dropped.length > 0) headers['x-headrace-dropped'] = shown(dropped.join(', '))
+      if (dropped.length > 0) headers['x-headrace-dropped'] = listed(dropped)
       else delete headers['x-headrace-dropped']
       const startedMs = clock.monotonicMs()
       end = await relay.attempt(upstream, target.upstreamModel, cacheSaltOf(caller.org.id, request.cacheScope))
@@ -621,6 +621,18 @@ function documentsOf({ relay, keep, caller }: Run, last: Uint8Array, nowMs: numb
 /** Words for a header: ASCII, and not too many. */
 function shown(words: string): string {
   return words.replace(/[^\x20-\x7e]/g, '?').slice(0, WORDS_CHARS_MAX)
+}
+
+/** Names for a header; where they are too many, how many are left out. */
+function listed(names: readonly string[]): string {
+  let text = ''
+  for (const [i, name] of names.entries()) {
+    const more = shown(i === 0 ? name : `, ${name}`)
+    const rest = `, and ${names.length - i} more`
+    if (text.length + more.length + rest.length > WORDS_CHARS_MAX) return text + rest
+    text += more
+  }
+  return text
 }
 
 function noticeOf(outOfMoney: boolean, notStored: boolean): string | undefined {

@@ -1,5 +1,6 @@
 import type { JsonObject } from '../inference/request.ts'
 import { isObject } from '../wire/json-object.ts'
+import { type BlockKind, isUsualOrder } from './block-order.ts'
 import { unpackReasoning } from './reasoning-details.ts'
 import { contentToChat, defined } from './responses-parts.ts'
 import { customArguments, flatName } from './responses-tools.ts'
@@ -36,6 +37,7 @@ export function itemsToMessages(items: readonly unknown[], open: OpenSealed, dro
         } else {
           if (current().said && !current().calls) flush()
           current().say(item)
+          if (item.phase !== undefined && item.phase !== null) dropped.push(`input[${i}].phase`)
         }
         return
       case 'reasoning':
@@ -84,6 +86,8 @@ class AssistantTurn {
   readonly #details: JsonObject[] = []
   /** Something is signed or sealed by somebody else: only the details hold it. */
   #foreign = false
+  readonly #order: BlockKind[] = []
+  #thoughts = 0
   #content: unknown
   #refusal: string | undefined
   readonly #calls: JsonObject[] = []
@@ -107,6 +111,7 @@ class AssistantTurn {
     const texts = contentToChat(parts.filter(part => !refusals.includes(part)))
     if (this.#content === undefined) this.#content = refusals.length === parts.length ? undefined : texts
     else this.#content = [...asParts(this.#content), ...asParts(texts)]
+    this.#order.push(...parts.map(() => 'text' as const))
     this.#rest = { ...this.#rest, ...rest }
   }
 
@@ -121,6 +126,7 @@ class AssistantTurn {
     const summary = textsOf(item.summary)
     const read = content ?? summary
     const named = defined({ id })
+    const before = this.#details.length
     if (details.length > 0) {
       this.#foreign = true
       this.#details.push(...details)
@@ -129,8 +135,12 @@ class AssistantTurn {
     if (read !== undefined) this.#reasoning.push(read)
     if (opened === null) {
       this.#foreign = true
-      this.#details.push({ type: 'reasoning.encrypted', data: sealed, ...named })
+      if (!details.some(detail => detail.data === sealed))
+        this.#details.push({ type: 'reasoning.encrypted', data: sealed, ...named })
     }
+    const made = this.#details.slice(before)
+    if (made.length > 0) this.#thoughts++
+    this.#order.push(...made.map(() => 'thinking' as const))
     return read !== undefined || !isSealed || opened !== undefined
   }
 
@@ -145,6 +155,7 @@ class AssistantTurn {
       },
       ...rest,
     })
+    this.#order.push('tool_use')
   }
 
   message(): JsonObject {
@@ -152,8 +163,10 @@ class AssistantTurn {
     const message: JsonObject = { role: 'assistant', content: this.#content ?? (this.calls || this.said ? null : '') }
     if (this.#refusal !== undefined) message.refusal = this.#refusal
     if (this.#reasoning.length > 0) message.reasoning_content = this.#reasoning.join('\n\n')
-    if (this.#foreign) message.reasoning_details = this.#details
+    // Also where one thought ends and the next begins.
+    if (this.#foreign || this.#thoughts > 1) message.reasoning_details = this.#details
     if (this.calls) message.tool_calls = this.#calls
+    if (!isUsualOrder(this.#order)) message.block_order = this.#order
     return { ...message, ...this.#rest }
   }
 }

@@ -204,12 +204,49 @@ test('calls are one message with their reasoning, and their results follow it', 
       {
         ...{ role: 'assistant', content: 'I look.', reasoning_content: 'one\n\ntwo' },
         tool_calls: [chatCall('a'), chatCall('b')],
+        reasoning_details: ['one', 'two'].map(summary => ({ type: 'reasoning.summary', summary, id: 'rs' })),
+        block_order: ['thinking', 'text', 'tool_use', 'thinking', 'tool_use'],
       },
       ...[chatOutput('a'), chatOutput('b')],
       { role: 'assistant', content: null, reasoning_content: 'three', tool_calls: [chatCall('c')] },
       chatOutput('c'),
     ],
   )
+})
+
+test('a turn keeps the order of what it thinks, says and calls', () => {
+  const reasoning = (words: string) => ({
+    ...{ type: 'reasoning', id: words, summary: [] },
+    content: [{ type: 'reasoning_text', text: words }],
+  })
+  const message = (words: string) => ({
+    ...{ type: 'message', role: 'assistant' },
+    content: [{ type: 'output_text', annotations: [], text: words }],
+  })
+  const items = [reasoning('one'), callItem('a'), message('Now b.'), reasoning('two'), callItem('b'), message('Done?')]
+  const results = [outputItem('a'), outputItem('b')]
+  const messages = messagesOf([...items, ...results]) as JsonObject[]
+  assert.equal(messages.length, 3)
+  assert.deepEqual(itemsOf(messages), [...items, ...results])
+})
+
+test('signatures go over beside the item, and a text that no detail repeats is its content', () => {
+  const signed = { type: 'reasoning.text', text: 'Hm', signature: 's', format: 'f', index: 0 }
+  const sealed = { type: 'reasoning.encrypted', data: 'd', format: 'f', index: 0 }
+  for (const details of [[signed], [sealed], [signed, sealed]]) {
+    const message = { role: 'assistant', content: 'a', reasoning_content: 'Hm', reasoning_details: details }
+    const { body, dropped } = chatToResponses({ model: 'm', messages: [message] })
+    assert.deepEqual(dropped, [])
+    assert.deepEqual(messagesOf(body.input), [message])
+  }
+})
+
+test('what a Responses request asks and chat cannot say is named', () => {
+  const { dropped } = responsesToChat({
+    ...{ model: 'm', input: 'Hi', max_tool_calls: 3, text: { verbosity: 'low', other: 1 } },
+    reasoning: { effort: 'low', summary: 'auto', context: 'all' },
+  })
+  assert.deepEqual(dropped, ['max_tool_calls', 'reasoning.context', 'text.other'])
 })
 
 test('two answers after each other stay two', () => {

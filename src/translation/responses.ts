@@ -62,6 +62,9 @@ export function responsesToChat(body: JsonObject, open: OpenSealed = () => null)
   const include = Array.isArray(body.include) ? body.include : []
   const logprobs = include.includes(LOGPROBS) || (typeof topLogprobs === 'number' && topLogprobs > 0)
   if (body.truncation === 'auto') dropped.push('truncation')
+  if (body.max_tool_calls !== undefined && body.max_tool_calls !== null) dropped.push('max_tool_calls')
+  dropped.push(...unread(body.reasoning, 'reasoning', ['effort', 'summary', 'generate_summary']))
+  dropped.push(...unread(body.text, 'text', ['format', 'verbosity']))
   const chat: JsonObject = {
     ...passed,
     messages: [...instructionMessages(body.instructions), ...itemsToMessages(inputItems(body.input), open, dropped)],
@@ -78,6 +81,14 @@ export function responsesToChat(body: JsonObject, open: OpenSealed = () => null)
     ...(logprobs && { logprobs: true, ...defined({ top_logprobs: topLogprobs }) }),
   }
   return { body: chat, dropped, called }
+}
+
+/** The paths of what an object says beside the fields that are read. */
+function unread(said: unknown, path: string, read: readonly string[]): string[] {
+  if (!isObject(said)) return []
+  return Object.entries(said).flatMap(([name, value]) =>
+    read.includes(name) || value === null || value === undefined ? [] : [`${path}.${name}`],
+  )
 }
 
 /** The input as a list of items: a string is one message of the user. */

@@ -1,8 +1,9 @@
 import type { JsonObject } from '../../inference/request.ts'
 import { isObject } from '../../wire/json-object.ts'
+import type { BlockKind } from '../block-order.ts'
 import { blocksOfContent } from './parts-to-blocks.ts'
 import { put } from './translated.ts'
-import { type BlockKind, MESSAGES_REASONING_FORMAT } from './turns-to-chat.ts'
+import { MESSAGES_REASONING_FORMAT } from './turns-to-chat.ts'
 
 /** What stands at the start and what follows. */
 export interface Turns {
@@ -104,41 +105,61 @@ function assistantBlocks(message: JsonObject, path: string, dropped: string[]): 
   return blocks
 }
 
-type Queues = Readonly<Record<BlockKind, readonly JsonObject[]>>
+/** Undefined stands for what a thought had and this API has no block for. */
+type Queues = Readonly<Record<BlockKind, readonly (JsonObject | undefined)[]>>
 
 /** In the order that was kept, where it still fits; else thoughts, texts, calls. */
 function inOrder(order: unknown, queues: Queues): JsonObject[] {
-  const plainOrder: JsonObject[] = [...queues.thinking, ...queues.text, ...queues.tool_use]
-  if (!Array.isArray(order) || order.length !== plainOrder.length) return plainOrder
+  const usual = [...queues.thinking, ...queues.text, ...queues.tool_use]
+  return (keptOrder(order, queues, usual.length) ?? usual).filter(block => block !== undefined)
+}
+
+function keptOrder(order: unknown, queues: Queues, length: number): (JsonObject | undefined)[] | undefined {
+  if (!Array.isArray(order) || order.length !== length) return undefined
   const taken: Record<BlockKind, number> = { thinking: 0, text: 0, tool_use: 0 }
-  const blocks: JsonObject[] = []
+  const blocks: (JsonObject | undefined)[] = []
   for (const kind of order as BlockKind[]) {
-    const next = Object.hasOwn(taken, kind) ? queues[kind][taken[kind]++] : undefined
-    if (next !== undefined) blocks.push(next)
+    if (!Object.hasOwn(taken, kind) || taken[kind] >= queues[kind].length) return undefined
+    blocks.push(queues[kind][taken[kind]++])
   }
-  return blocks.length === plainOrder.length ? blocks : plainOrder
+  return blocks
 }
 
-// Details where there are some that the Messages API understands, for their signatures; else the text.
-function thinkingBlocks(message: JsonObject, path: string, dropped: string[]): JsonObject[] {
+// Details where there are some that the Messages API understands, for their signatures; else the text. A place for each detail.
+function thinkingBlocks(message: JsonObject, path: string, dropped: string[]): (JsonObject | undefined)[] {
   const details = Array.isArray(message.reasoning_details) ? message.reasoning_details.filter(isObject) : []
-  const blocks: JsonObject[] = []
-  for (const [i, detail] of details.entries()) {
-    const block = thinkingOfDetail(detail)
-    if (block !== undefined) blocks.push(block)
-    else dropped.push(`${path}.reasoning_details[${i}] (${String(detail.type)})`)
-  }
-  if (blocks.length > 0) return blocks
+  const blocks = details.map((detail, i) => {
+    const block = isSaidInFull(detail, details) ? undefined : thinkingOfDetail(detail)
+    if (block === undefined) dropped.push(`${path}.reasoning_details[${i}] (${String(detail.type)})`)
+    else if (typeof detail.signature === 'string' && detail.signature !== '' && block.signature === '')
+      dropped.push(`${path}.reasoning_details[${i}].signature`)
+    return block
+  })
+  if (blocks.some(block => block !== undefined)) return blocks
   const text = message.reasoning_content ?? message.reasoning
-  return typeof text === 'string' && text !== '' ? [{ type: 'thinking', thinking: text, signature: '' }] : []
+  return typeof text === 'string' && text !== ''
+    ? [{ type: 'thinking', thinking: text, signature: '' }, ...blocks.slice(1)]
+    : blocks
 }
 
-function thinkingOfDetail({ type, text, data, signature, format }: JsonObject): JsonObject | undefined {
+/** Whether a detail says in short what another of its id says in full. */
+function isSaidInFull({ type, id }: JsonObject, details: readonly JsonObject[]): boolean {
+  return type === 'reasoning.summary' && details.some(other => other.type === 'reasoning.text' && other.id === id)
+}
+
+function thinkingOfDetail({ type, text, summary, data, signature, format }: JsonObject): JsonObject | undefined {
   if (type === 'reasoning.text' && (typeof text === 'string' || typeof signature === 'string'))
-    return { type: 'thinking', thinking: text ?? '', signature: signature ?? '' }
+    return { type: 'thinking', thinking: text ?? '', signature: isForeign(format) ? '' : (signature ?? '') }
+  if (type === 'reasoning.summary' && typeof summary === 'string' && summary !== '')
+    return { type: 'thinking', thinking: summary, signature: '' }
   // What another wire encrypted, nobody behind this one can read.
   if (type === 'reasoning.encrypted' && format === MESSAGES_REASONING_FORMAT) return { type: 'redacted_thinking', data }
   return undefined
+}
+
+/** What is signed in another form would be refused by who checks it; without a form it may be theirs. */
+function isForeign(format: unknown): boolean {
+  return typeof format === 'string' && format !== MESSAGES_REASONING_FORMAT && format !== 'unknown'
 }
 
 function toolUse(call: JsonObject, path: string, dropped: string[]): JsonObject {

@@ -90,6 +90,12 @@ test('thoughts keep signatures that can be checked, and others are named', () =>
   said({ reasoning_content: 'Hm.', reasoning_details: [{ type: 'reasoning.text', text: 'Hm.', signature: 'Eq=' }] }, [
     { type: 'thinking', thinking: 'Hm.', signature: 'Eq=' },
   ])
+  // Who signed in another form is not who will check it.
+  said(
+    { reasoning_details: [{ type: 'reasoning.text', text: 'Hm.', signature: 'Eq=', format: 'google-gemini-v1' }] },
+    [{ type: 'thinking', thinking: 'Hm.', signature: '' }],
+    ['messages[0].reasoning_details[0].signature'],
+  )
   said(
     {
       reasoning: 'In short.',
@@ -99,7 +105,33 @@ test('thoughts keep signatures that can be checked, and others are named', () =>
       ],
     },
     [{ type: 'thinking', thinking: 'In short.', signature: '' }],
-    ['messages[0].reasoning_details[0] (reasoning.summary)', 'messages[0].reasoning_details[1] (reasoning.encrypted)'],
+    ['messages[0].reasoning_details[1] (reasoning.encrypted)'],
+  )
+  // The order holds though one of the thoughts has no block.
+  check(
+    {
+      messages: [
+        {
+          ...{ role: 'assistant', content: 'x', block_order: ['text', 'thinking', 'thinking'] },
+          reasoning_details: [
+            { type: 'reasoning.encrypted', data: 'x' },
+            { type: 'reasoning.summary', summary: 'In short.' },
+          ],
+        },
+      ],
+    },
+    {
+      messages: [
+        {
+          role: 'assistant',
+          content: [
+            { type: 'text', text: 'x' },
+            { type: 'thinking', thinking: 'In short.', signature: '' },
+          ],
+        },
+      ],
+    },
+    ['messages[0].reasoning_details[0] (reasoning.encrypted)'],
   )
 })
 

@@ -2,6 +2,7 @@ import type { JsonObject } from '../../inference/request.ts'
 import { isObject } from '../../wire/json-object.ts'
 import { chatToTurns } from './chat-to-turns.ts'
 import { writeThinking } from './thinking.ts'
+import { FORMAT_NAME } from './to-chat.ts'
 import { chatToTools } from './tools-from-chat.ts'
 import { put, type Translated } from './translated.ts'
 
@@ -16,7 +17,7 @@ const TEMPERATURE_MAX = 1
 
 /**
  * A chat request in OpenAI's form (the inner form of all chats) as a request of the Messages API. `outputTokensMax` stands where the
- * request names no limit, since that API demands one. Names of JSON schemas and the order of keys within arguments are not kept.
+ * request names no limit, since that API demands one. The order of keys within arguments may change.
  *
  * @throws ApiError for content that has no form there (audio, video), because an answer without it would be wrong.
  */
@@ -55,6 +56,8 @@ function writeFormat(format: unknown, request: JsonObject, dropped: string[]): v
   const declared = isObject(format.json_schema) ? format.json_schema : {}
   if (declared.description !== undefined && declared.description !== null)
     dropped.push('response_format.json_schema.description')
+  if (typeof declared.name === 'string' && declared.name !== FORMAT_NAME)
+    dropped.push('response_format.json_schema.name')
   const schema = isObject(declared.schema) ? declared.schema : { type: 'object' }
   request.output_config = {
     ...(isObject(request.output_config) ? request.output_config : {}),

@@ -5,6 +5,8 @@ import { toolsToChat } from './tools-to-chat.ts'
 import { put, type Translated } from './translated.ts'
 import { turnsToChat } from './turns-to-chat.ts'
 
+/** A schema of an answer has a name in chat, and none in the Messages API. */
+export const FORMAT_NAME = 'response'
 /** Fields that go over, under their own name or another. */
 const CARRIED = new Set([
   ...['model', 'max_tokens', 'system', 'messages', 'stream', 'stop_sequences', 'temperature', 'top_p', 'top_k'],
@@ -51,7 +53,7 @@ function readFormat(request: JsonObject, body: JsonObject, dropped: string[]): v
   if (isObject(format))
     body.response_format = {
       type: 'json_schema',
-      json_schema: { name: 'response', schema: format.schema, strict: true },
+      json_schema: { name: FORMAT_NAME, schema: format.schema, strict: true },
     }
   for (const [key, value] of Object.entries(config))
     if (key !== 'format' && key !== 'effort' && value !== null) dropped.push(`output_config.${key}`)

@@ -1,11 +1,8 @@
 import type { ChatMessage, JsonObject } from '../../inference/request.ts'
+import { type BlockKind, isUsualOrder } from '../block-order.ts'
 import { contentOfParts, partsOfBlock, partsOfBlocks } from './blocks-to-parts.ts'
 import { isOwnSignature } from './signature.ts'
 import { put, restOf } from './translated.ts'
-
-/** A block of a turn by what it becomes: kept in `block_order` where a turn does not think, speak and call in this order. */
-export type BlockKind = 'thinking' | 'text' | 'tool_use'
-const ORDER: readonly BlockKind[] = ['thinking', 'text', 'tool_use']
 
 /** The `format` of reasoning details whose signatures and encrypted data are those of the Messages API (OpenRouter's name). */
 export const MESSAGES_REASONING_FORMAT = 'anthropic-claude-v1'
@@ -98,8 +95,7 @@ function assistantMessages(blocks: readonly JsonObject[], path: string, dropped:
   }
   putReasoning(message, details)
   if (calls.length > 0) message.tool_calls = calls
-  if (order.some((kind, i) => i > 0 && ORDER.indexOf(kind) < ORDER.indexOf(order[i - 1] as BlockKind)))
-    message.block_order = order
+  if (!isUsualOrder(order)) message.block_order = order
   return [message]
 }
 
