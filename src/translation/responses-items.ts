@@ -1,9 +1,10 @@
 import type { JsonObject } from '../inference/request.ts'
 import { isObject } from '../wire/json-object.ts'
 import { type BlockKind, isUsualOrder } from './block-order.ts'
+import { customArguments } from './custom-function.ts'
 import { unpackReasoning } from './reasoning-details.ts'
 import { contentToChat, defined } from './responses-parts.ts'
-import { customArguments, flatName } from './responses-tools.ts'
+import { flatName } from './responses-tools.ts'
 
 /** Opens what this server sealed: null for what somebody else did, undefined where it was ours and is not any more. */
 export type OpenSealed = (sealed: string) => string | null | undefined

@@ -1,5 +1,6 @@
 import type { JsonObject } from '../inference/request.ts'
 import { isObject } from '../wire/json-object.ts'
+import { customFunction } from './custom-function.ts'
 import { defined } from './responses-parts.ts'
 
 /** What a client calls a tool whose function has another name, or another kind, in chat. */
@@ -16,9 +17,6 @@ export interface ChatTools {
   /** By the function's name; those that go back as they are named are not in it. */
   readonly called: ReadonlyMap<string, CalledTool>
 }
-
-/** The one parameter of the function that a tool of free text becomes. */
-const CUSTOM_INPUT = 'input'
 
 /**
  * The name of a tool within a namespace, as a function of its own. Namespaces of tool servers end in two underscores already
@@ -69,40 +67,13 @@ function functionToChat(tool: JsonObject, name: string): JsonObject {
 
 function customToChat(tool: JsonObject, name: string): JsonObject {
   const { type: _, name: __, description, format, ...rest } = tool
-  const said = typeof description === 'string' ? description : ''
+  const grammar = isObject(format) && format.type === 'grammar' ? format : null
+  const { syntax, definition } = grammar ?? {}
   return {
     type: 'function',
-    function: {
-      name,
-      description: `${said}${grammarOf(format)}`,
-      parameters: {
-        type: 'object',
-        properties: { [CUSTOM_INPUT]: { type: 'string', description: 'The whole input of the tool, as free text.' } },
-        required: [CUSTOM_INPUT],
-        additionalProperties: false,
-      },
-    },
+    function: customFunction({ name, description, grammar: grammar === null ? null : { syntax, definition } }),
     ...rest,
   }
-}
-
-function grammarOf(format: unknown): string {
-  if (!isObject(format) || format.type !== 'grammar') return ''
-  return `\n\nThe input has to follow this ${String(format.syntax)} grammar:\n${String(format.definition)}`
-}
-
-/** The free text in the arguments of a custom tool's function; all of them where a model kept to no form. */
-export function customInput(argumentsJson: string): string {
-  try {
-    const parsed: unknown = JSON.parse(argumentsJson)
-    if (isObject(parsed) && typeof parsed[CUSTOM_INPUT] === 'string') return parsed[CUSTOM_INPUT]
-  } catch {}
-  return argumentsJson
-}
-
-/** The arguments that the function of a custom tool is called with. */
-export function customArguments(input: string): string {
-  return JSON.stringify({ [CUSTOM_INPUT]: input })
 }
 
 /** `tool_choice`, whose names nest in chat. One that asks for a tool which was dropped leaves the choice to the model. */

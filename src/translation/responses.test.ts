@@ -2,9 +2,9 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import type { JsonObject } from '../inference/request.ts'
+import { customInput } from './custom-function.ts'
 import { addDetails, packReasoning, unpackReasoning } from './reasoning-details.ts'
 import { chatToResponses, responsesToChat } from './responses.ts'
-import { customInput } from './responses-tools.ts'
 
 const toChat = (body: JsonObject) => responsesToChat(body).body
 const messagesOf = (input: unknown, more: JsonObject = {}) => toChat({ model: 'm', input, ...more }).messages

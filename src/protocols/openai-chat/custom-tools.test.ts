@@ -3,10 +3,10 @@ import { test } from 'node:test'
 import type { InferenceEvent } from '../../inference/event.ts'
 import type { JsonObject } from '../../inference/request.ts'
 import { USAGE_ABSENT } from '../../inference/usage.ts'
+import { customInput } from '../../translation/custom-function.ts'
 import type { AnswerEncoder } from '../protocol.ts'
 import { decodeNow } from '../testing.ts'
 import { OPENAI_CHAT } from './codec.ts'
-import { customInput } from './custom-tools.ts'
 
 const GRAMMAR = { type: 'grammar', grammar: { syntax: 'lark', definition: 'start: "x"' } }
 const TOOLS = [

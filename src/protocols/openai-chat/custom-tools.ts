@@ -1,14 +1,7 @@
 import type { ToolCallDelta } from '../../inference/event.ts'
 import type { JsonObject } from '../../inference/request.ts'
+import { customArguments, customFunction, customInput } from '../../translation/custom-function.ts'
 import { isObject } from '../../wire/json-object.ts'
-
-/*
- * Custom tools take free text where functions take JSON. Engines know functions alone, so a custom tool runs as a function with one
- * string, and its calls are turned back on the way to the client.
- */
-
-/** The one parameter of the function that a custom tool runs as. */
-const INPUT = 'input'
 
 /** A call of a custom tool, whole. */
 export interface CustomCall {
@@ -94,27 +87,16 @@ function isCustom(value: unknown): value is JsonObject & { custom: JsonObject } 
 function functionOfTool(tool: unknown): unknown {
   if (!isCustom(tool)) return tool
   const { name, description, format } = tool.custom
-  const told = [description, grammarOf(format)].filter(text => typeof text === 'string' && text !== '').join('\n\n')
+  const grammar = isObject(format) && format.type === 'grammar' && isObject(format.grammar) ? format.grammar : null
+  const { syntax, definition } = grammar ?? {}
   return {
     type: 'function',
-    function: {
-      name,
-      ...(told !== '' && { description: told }),
-      parameters: {
-        type: 'object',
-        properties: { [INPUT]: { type: 'string' } },
-        required: [INPUT],
-        additionalProperties: false,
-      },
-    },
+    function: customFunction({
+      name: String(name),
+      description,
+      grammar: grammar === null ? null : { syntax, definition },
+    }),
   }
-}
-
-// The grammar is told; what enforces JSON cannot enforce another within one of its strings.
-function grammarOf(format: unknown): string | undefined {
-  if (!isObject(format) || format.type !== 'grammar' || !isObject(format.grammar)) return undefined
-  const { syntax, definition } = format.grammar
-  return `The input has to follow this ${String(syntax ?? 'lark')} grammar:\n${String(definition ?? '')}`
 }
 
 function functionOfChoice(choice: JsonObject): JsonObject {
@@ -133,19 +115,8 @@ function functionOfMessage(message: unknown): unknown {
     return {
       ...rest,
       type: 'function',
-      function: { name: custom.name, arguments: JSON.stringify({ [INPUT]: custom.input ?? '' }) },
+      function: { name: custom.name, arguments: customArguments(String(custom.input ?? '')) },
     }
   })
   return { ...message, tool_calls: calls }
-}
-
-/** The text in a call's JSON arguments. A model that did not keep to the form still said something: then all of it. */
-export function customInput(text: string): string {
-  try {
-    const parsed: unknown = JSON.parse(text)
-    if (isObject(parsed) && typeof parsed[INPUT] === 'string') return parsed[INPUT]
-  } catch {
-    // Cut off, or not JSON.
-  }
-  return text
 }

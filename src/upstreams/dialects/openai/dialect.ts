@@ -45,10 +45,19 @@ function streamBody(attempt: Attempt, { continuation, efforts }: DialectSettings
       else body[name] = limit
     }
   }
+  if (request.protocol !== 'openai-chat' && request.input.kind === 'chat')
+    body.messages = request.input.messages.map(withoutOrder)
   if (request.input.kind === 'chat' && request.input.continuesLast === true) continueLast(body, continuation)
   const known = efforts?.get(attempt.upstreamModel)
   if (known !== undefined) translateEffort(body, known)
   return body
+}
+
+// The order of a turn's blocks is for translations back; nobody else knows the field, and a strict server would refuse it.
+function withoutOrder(message: JsonObject): JsonObject {
+  if (message.block_order === undefined) return message
+  const { block_order: _, ...known } = message
+  return known
 }
 
 function plainBody({ request, upstreamModel }: Attempt, { dimensions }: DialectSettings, floats: boolean): JsonObject {
