@@ -59,8 +59,8 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   control: [...LEAVES, 'config', 'statements'],
   simulation: LEAVES,
   prove: [...LEAVES, 'simulation'],
-  cli: [...LEAVES, 'config', 'control', 'models', 'prove', 'statements', 'compose.ts'],
-  'compose.ts': [
+  cli: [...LEAVES, 'config', 'control', 'models', 'prove', 'statements', 'compose'],
+  compose: [
     ...[...LEAVES, ...STAGES, 'config', 'telemetry', 'gateway', 'api', 'engine', 'models', 'store', 'control', 'cli'],
     ...['payments', 'webhooks', 'egress', 'files', 'batches'],
   ],
@@ -115,7 +115,7 @@ const BANNED: readonly { pattern: RegExp; where: RegExp; except?: RegExp; instea
   {
     pattern: /stripe/i,
     where: /^src\//,
-    except: /^src\/(payments\/stripe|config)\/|^src\/(compose|api\/checklist)\.ts$/,
+    except: /^src\/(payments\/stripe|config)\/|^src\/(compose\/payments|api\/checklist)\.ts$/,
     instead: 'payment and provider; who it is stays in its folder, beside its settings and the composition',
   },
   {

@@ -51,7 +51,7 @@ const SIGNALS: readonly NodeJS.Signals[] = ['SIGINT', 'SIGTERM', 'SIGHUP']
 
 /** This process. */
 export function processIo(): Io {
-  const compose = () => import('../compose.ts')
+  const compose = () => import('../compose/compose.ts')
   return {
     env: process.env,
     cwd: process.cwd(),
