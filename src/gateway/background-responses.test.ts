@@ -8,7 +8,7 @@ import type { KeptDocument, KeptDocuments } from '../ledger/kept-document.ts'
 import { CODEC, requestOf } from '../protocols/openai-responses/testing.ts'
 import { BackgroundResponses } from './background-responses.ts'
 import type { ClientPort } from './client-port.ts'
-import type { Incoming } from './pipeline.ts'
+import type { Incoming } from './incoming.ts'
 
 const KEEP_MS = 1000
 const ADMITTED_MS = 1_700_000_000_000

@@ -10,7 +10,8 @@ import type { ProtocolCodec } from '../protocols/protocol.ts'
 import { requestIdHeaders } from '../protocols/surface.ts'
 import type { ClientPort } from './client-port.ts'
 import { DetachedPort, type Watcher } from './detached-port.ts'
-import type { Admitted, Incoming, Pipeline } from './pipeline.ts'
+import type { Admitted, Incoming } from './incoming.ts'
+import type { Pipeline } from './pipeline.ts'
 
 /** What background responses are made of. */
 export interface BackgroundParts {

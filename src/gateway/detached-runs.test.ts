@@ -4,7 +4,7 @@ import type { Caller } from '../admission/authenticate.ts'
 import type { ApiError } from '../errors.ts'
 import { DEEPINFRA_INFERENCE } from '../protocols/deepinfra-inference/codec.ts'
 import { DetachedRuns, type ResultSender } from './detached-runs.ts'
-import type { Incoming } from './pipeline.ts'
+import type { Incoming } from './incoming.ts'
 
 const caller = { org: { id: 'org' }, key: { id: 'key' } } as Caller
 const BODY = Buffer.from(JSON.stringify({ input: 'x'.repeat(900), webhook: 'https://example.com/' }))

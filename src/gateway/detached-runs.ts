@@ -4,8 +4,9 @@ import type { KeptDocument } from '../ledger/kept-document.ts'
 import { type Detached, NO_BYTES, type ProtocolCodec } from '../protocols/protocol.ts'
 import { requestIdHeaders } from '../protocols/surface.ts'
 import { isObject } from '../wire/json-object.ts'
+import type { Admitted, Incoming } from './incoming.ts'
 import { MemoryClient } from './memory-client.ts'
-import type { Admitted, Incoming, Pipeline } from './pipeline.ts'
+import type { Pipeline } from './pipeline.ts'
 
 /** Requests that run without a client, at a time. */
 const RUNNING_MAX = 1_000

@@ -1,4 +1,4 @@
-import type { IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http'
+import type { OutgoingHttpHeaders } from 'node:http'
 import { admit, admitAny, type Bid, type Ticket } from '../admission/admit.ts'
 import { authenticate, type Caller } from '../admission/authenticate.ts'
 import type { KeyHasher } from '../admission/key-hasher.ts'
@@ -7,36 +7,35 @@ import { limitsOf } from '../admission/limits.ts'
 import { type Offer, offersOf } from '../admission/offers.ts'
 import { quote } from '../admission/quote.ts'
 import { ApiError } from '../errors.ts'
-import type { UpstreamFailure } from '../inference/event.ts'
 import { hasRemoteImages } from '../inference/image-parts.ts'
 import type { LimitRule } from '../inference/limit-rule.ts'
-import type { InferenceRequest, Surface } from '../inference/request.ts'
-import type { ServiceTier } from '../inference/service-tier.ts'
-import type { Model, Snapshot, Target } from '../inference/snapshot.ts'
-import type { Usage } from '../inference/usage.ts'
+import type { InferenceRequest } from '../inference/request.ts'
+import type { Model, Snapshot } from '../inference/snapshot.ts'
 import type { Books } from '../ledger/books.ts'
-import { type Ending, type Journal, JournalRefusal, type Settlement } from '../ledger/journal.ts'
-import type { KeptDocument } from '../ledger/kept-document.ts'
+import { type Journal, JournalRefusal, type Settlement } from '../ledger/journal.ts'
 import type { Notifier } from '../ledger/notifier.ts'
-import type { StoredAnswer } from '../ledger/stored-answer.ts'
 import { chargedTier } from '../pricing/ceiling.ts'
-import type { AnswerTotals, DecodeContext, KeptOwner, KeptReader, ProtocolCodec } from '../protocols/protocol.ts'
+import type { DecodeContext, KeptReader, ProtocolCodec } from '../protocols/protocol.ts'
 import { requestIdHeaders } from '../protocols/surface.ts'
 import { type Placement, place } from '../router/place.ts'
 import { charge, inputPart, upstreamCost } from '../settlement/charge.ts'
-import { finalUsage, inputTokensLower } from '../settlement/final-usage.ts'
 import type { Clock } from '../std/clock.ts'
-import { type LiveMember, LiveSet } from '../std/live-set.ts'
+import { LiveSet } from '../std/live-set.ts'
 import type { Telemetry } from '../telemetry/telemetry.ts'
 import type { UpstreamSet } from '../upstreams/upstream-set.ts'
-import { nanodollarsToDecimal } from '../wire/decimal.ts'
 import { attemptVerdict } from './attempt-verdict.ts'
 import type { ClientPort } from './client-port.ts'
+import { answerError, endingError, unavailable } from './ending-error.ts'
 import type { WholeRequest } from './fetch-images.ts'
+import { listed, shown } from './header-words.ts'
 import { type Idempotency, type Once, replay } from './idempotency.ts'
+import type { Incoming } from './incoming.ts'
 import { JournalHealth } from './journal-health.ts'
 import { Relay, type RelayEnd } from './relay.ts'
-import { failureError, sendError, toApiError } from './respond.ts'
+import { isEmpty, relayedUsage, usageOf } from './relayed-usage.ts'
+import { sendError, toApiError } from './respond.ts'
+import type { Run } from './run.ts'
+import { headOf, isWhole, wholeAnswer } from './whole-answer.ts'
 
 /** What the pipeline is made of. Everything that touches the world is handed in. */
 export interface PipelineParts {
@@ -70,63 +69,8 @@ export interface PipelineLimits {
   readonly keepAliveMs: number
 }
 
-/** One HTTP exchange as it comes in. */
-export interface Incoming {
-  readonly headers: IncomingHttpHeaders
-  readonly body: () => Promise<Uint8Array>
-  readonly client: ClientPort
-  /** Also sent as `x-request-id`. */
-  readonly requestId: string
-  readonly surface: Surface
-  /** Without its query; absent where the request did not come over HTTP. */
-  readonly path?: string
-  /** The model's id, where the path names it. */
-  readonly pathModel?: string
-  /** `batch`: no client waits, and the price is that of batches. */
-  readonly work?: 'interactive' | 'batch'
-  /** Who asks, where that is known without headers: work that was handed in before. Throws `ApiError` when it no longer may. */
-  readonly caller?: () => Caller
-  /** What of a whole answer is to be kept beside it, durable together with its settlement. */
-  readonly keep?: (answer: Uint8Array, owner: KeptOwner) => readonly KeptDocument[]
-  /**
-   * Called once the request is let in, before it runs. Answers where the answer is to go instead of the client, who is not waited for;
-   * null: to the client. What it rejects with refuses the request.
-   */
-  readonly detach?: (admitted: Admitted) => Promise<ClientPort | null>
-  /** The client's address, for the log of refusals. */
-  readonly from?: () => string
-}
-
-/** A request that was let in. */
-export interface Admitted {
-  readonly request: InferenceRequest
-  readonly caller: Caller
-  readonly model: Model
-  /** Wall clock. */
-  readonly admittedMs: number
-}
-
 /** A silent buffered answer gets a blank, which JSON allows before a value, well before undici's 300 s without a byte. */
 const BUFFERED_KEEP_ALIVE_MS = 60_000
-
-/** A request that runs, for time-outs, draining, and people who ask what is going on. */
-interface Run extends LiveMember {
-  readonly request: InferenceRequest
-  readonly surface: Surface
-  readonly keep: Incoming['keep']
-  readonly work: Incoming['work']
-  readonly caller: Caller
-  /** Its quote is that of the model that serves, or that was tried last. */
-  readonly ticket: Ticket
-  readonly relay: Relay
-  /** Where the last attempt went; null before the first. */
-  target: Target | null
-  attempts: number
-  /** Where the client sent an `Idempotency-Key`. */
-  readonly once: Once | null
-  /** Monotonic. */
-  readonly receivedMs: number
-}
 
 /**
  * A request's life: authenticate → decode → quote → admit → place → relay → settle. The only place that knows all stages;
@@ -371,8 +315,7 @@ export class Pipeline {
       client,
       passthrough: request.stream && request.sent === undefined && passesFrames(codec, request),
       newEncoder: () => codec.encoder(request, ticket.quote.model.id, createdS, run.target?.upstreamId),
-      openHead: () =>
-        client.head(200, request.stream ? { ...STREAM_HEADERS, ...headers } : { ...BUFFERED_HEADERS, ...headers }),
+      openHead: () => client.head(200, headOf(request, headers)),
       nowMs: () => clock.monotonicMs(),
     })
     const run: Run = {
@@ -548,152 +491,6 @@ export class Pipeline {
 
 const NOBODY_THERE: RelayEnd = { ending: 'cancelled', failure: null }
 
-const STREAM_HEADERS: OutgoingHttpHeaders = {
-  'content-type': 'text/event-stream; charset=utf-8',
-  'cache-control': 'no-cache',
-  'x-accel-buffering': 'no',
-}
-/** Longest value of a header that tells of something in words. */
-const WORDS_CHARS_MAX = 1024
-const OUT_OF_MONEY = 'The answer was cut short: no more credit could be held for it.'
-const NOT_STORED =
-  'The answer was too long to be stored for its Idempotency-Key: a repetition would run, and be charged, again.'
-const BUFFERED_HEADERS: OutgoingHttpHeaders = { 'content-type': 'application/json' }
-
-/** What is left to tell of an answer that is whole, made before its settlement and told after it. */
-interface WholeAnswer {
-  /** For a client that has no head yet. */
-  readonly headers: OutgoingHttpHeaders
-  readonly last: Uint8Array
-  /** The answer as a repetition of the request will get it. */
-  readonly stored: StoredAnswer | undefined
-  /** What of it is kept beside. */
-  readonly documents: readonly KeptDocument[] | undefined
-}
-
-function isWhole(ending: Ending): boolean {
-  return ending === 'completed' || ending === 'exhausted' || ending === 'empty'
-}
-
-function wholeAnswer(
-  run: Run,
-  ending: Ending,
-  totals: AnswerTotals,
-  tier: ServiceTier,
-  client: ClientPort,
-  headers: OutgoingHttpHeaders,
-  clock: Clock,
-): WholeAnswer {
-  const nowMs = clock.nowMs()
-  const { relay, request, once } = run
-  const { tail } = relay
-  // Of a stream the length is known but for its last frame, in which the client has to be told.
-  const streamTooLong = request.stream && once !== null && !once.fits(lengthOf(tail))
-  const end = relay.encoder.complete({
-    ...totals,
-    serviceTier: request.serviceTier === undefined ? undefined : tier,
-    usageExtra: relay.usageExtra,
-    notice: noticeOf(ending === 'exhausted', streamTooLong),
-    completedMs: nowMs,
-    durationMs: clock.monotonicMs() - run.receivedMs,
-  })
-  const last = tail.length === 0 ? end : Buffer.concat([...tail, end])
-  const tooLong = request.stream ? streamTooLong : once !== null && !once.fits(last.length)
-  const documents = documentsOf(run, last, nowMs)
-  if (client.headSent && once === null) return { headers, last, stored: undefined, documents }
-  headers['x-headrace-ending'] = ending
-  if (tooLong) headers['x-headrace-idempotency'] = 'not stored'
-  if (!request.stream) {
-    headers['x-headrace-cost'] = nanodollarsToDecimal(totals.chargeNanodollars)
-    headers['content-length'] = last.length
-  }
-  const head = request.stream ? { ...STREAM_HEADERS, ...headers } : { ...BUFFERED_HEADERS, ...headers }
-  const stored = tooLong ? undefined : once?.answer(request.id, head, last, nowMs)
-  return { headers: head, last, stored, documents }
-}
-
-function documentsOf({ relay, keep, caller }: Run, last: Uint8Array, nowMs: number): KeptDocument[] | undefined {
-  if (keep === undefined && relay.encoder.kept === undefined) return undefined
-  const owner = { orgId: caller.org.id, keyId: caller.key.id, nowMs }
-  return [...(relay.encoder.kept?.(owner) ?? []), ...(keep?.(last, owner) ?? [])]
-}
-
-/** Words for a header: ASCII, and not too many. */
-function shown(words: string): string {
-  return words.replace(/[^\x20-\x7e]/g, '?').slice(0, WORDS_CHARS_MAX)
-}
-
-/** Names for a header; where they are too many, how many are left out. */
-function listed(names: readonly string[]): string {
-  let text = ''
-  for (const [i, name] of names.entries()) {
-    const more = shown(i === 0 ? name : `, ${name}`)
-    const rest = `, and ${names.length - i} more`
-    if (text.length + more.length + rest.length > WORDS_CHARS_MAX) return text + rest
-    text += more
-  }
-  return text
-}
-
-function noticeOf(outOfMoney: boolean, notStored: boolean): string | undefined {
-  if (outOfMoney) return notStored ? `${OUT_OF_MONEY} ${NOT_STORED}` : OUT_OF_MONEY
-  return notStored ? NOT_STORED : undefined
-}
-
-function lengthOf(chunks: readonly Uint8Array[]): number {
-  return chunks.reduce((bytes, chunk) => bytes + chunk.length, 0)
-}
-
-function answerError(run: Run, error: ApiError, client: ClientPort, headers: OutgoingHttpHeaders): void {
-  if (client.headSent) client.end(run.relay.encoder.error(error))
-  else sendError(client, error, run.request.id, run.surface, headers)
-}
-
-function endingError(ending: Ending, { failure }: RelayEnd, run: Run): ApiError {
-  if (failure !== null) return failureError(failure)
-  switch (ending) {
-    case 'timed_out':
-      return new ApiError('upstream_timeout', `${run.ticket.quote.model.id} did not answer in time.`)
-    case 'aborted':
-      return new ApiError('draining', 'The server is stopping and ended this answer.', { retryAfterMs: 5000 })
-    default:
-      return new ApiError('upstream_error', 'The request was stopped.')
-  }
-}
-
-// What the upstream did, as far as is known.
-function usageOf({ request, relay, ticket }: Run, countedInput: number | undefined): Usage {
-  const { searchUnits } = ticket.quote
-  return finalUsage(relay.usage, {
-    outputTokens: relay.outputTokens,
-    inputTokens: relay.inputTokens,
-    inputTokensLower: () => countedInput ?? (relay.prefillBegan ? inputTokensLower(request) : 0),
-    searchUnits,
-  })
-}
-
-// The part of it that is the customer's.
-function relayedUsage(usage: Usage, relay: Relay, ending: Ending): Usage {
-  // Stopped for want of money, or broken off: the customer has what was relayed, and what the upstream did beyond is not theirs.
-  if ((ending !== 'exhausted' && ending !== 'failed') || usage.outputTokens <= relay.outputTokens) return usage
-  return {
-    ...usage,
-    outputTokens: relay.outputTokens,
-    outputSource: 'counted',
-    reasoningTokens: Math.min(usage.reasoningTokens, relay.outputTokens),
-  }
-}
-
-// A generation that was asked for at least one token, produced none, and was not ended by the client's own stop, bias,
-// grammar or limit, is free.
-function isEmpty(request: InferenceRequest, relay: Relay, ending: Ending): boolean {
-  if (ending !== 'completed' || relay.outputBegan || request.outputTokensMax === 0) return false
-  const { sampling, input } = request
-  if (sampling.stop.length > 0 || sampling.logitBias !== undefined) return false
-  if (input.kind === 'chat') return input.responseFormat.type === 'text' && input.tools.length === 0
-  return input.kind === 'text' && !input.echo
-}
-
 /** Whether a model's failure is one that another model may not have: one with a longer context, say, or with another place. */
 function mayFallBack({ failure }: RelayEnd): boolean {
   return failure !== null && (failure.retryable || failure.reason !== 'bad_request')
@@ -701,20 +498,4 @@ function mayFallBack({ failure }: RelayEnd): boolean {
 
 function passesFrames({ passesFrames: passes }: ProtocolCodec, request: InferenceRequest): boolean {
   return typeof passes === 'boolean' ? passes : passes(request)
-}
-
-/** Reasons for which a place has no room now, and may have some soon. */
-const FULL: ReadonlySet<string> = new Set(['busy', 'queue full'])
-
-function unavailable(model: Model, { filtered }: Placement): UpstreamFailure {
-  const full = filtered.length > 0 && filtered.every(({ reason }) => FULL.has(reason))
-  const unwanted = filtered.length > 0 && filtered.every(each => each.unwanted)
-  const reasons = filtered.map(({ target, reason }) => `${target.upstreamId}: ${reason}`).join('; ')
-  return {
-    reason: unwanted ? 'unwanted' : full ? 'overloaded' : 'unavailable',
-    message: unwanted
-      ? `No place that runs ${model.id} meets the preferences in 'provider' (${reasons}).`
-      : `No place can run ${model.id} now (${reasons || 'it has no target'}).`,
-    retryable: false,
-  }
 }
