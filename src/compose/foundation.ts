@@ -39,6 +39,7 @@ export async function openFoundation(config: Config, onFatal?: (error: Error) =>
       path: databasePath(home),
       onFatal,
       answersBytesMax: config.money.idempotency.totalBytesMax,
+      keptBytesMaxPerOrg: config.responses.bytesMaxPerOrg,
     })
     return {
       store,

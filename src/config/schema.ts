@@ -6,7 +6,7 @@ import { batches, files } from './files-schema.ts'
 import { money } from './money-schema.ts'
 import { payments } from './payments-schema.ts'
 import { server } from './server-schema.ts'
-import { about, count, flag } from './setting-kinds.ts'
+import { about, bytes, count, flag, GIB, MIB } from './setting-kinds.ts'
 import { upstream } from './upstreams-schema.ts'
 import { webhooks } from './webhooks-schema.ts'
 
@@ -17,6 +17,12 @@ const responses = z.strictObject({
     3_650,
     'How long responses and stored chat completions are kept, with their input, to be read and continued by id. 0: none are; then background responses are refused, and a client that names an earlier response is told that it is not here.',
     'days',
+  ),
+  bytesMaxPerOrg: bytes(
+    GIB,
+    MIB,
+    1_024 * GIB,
+    'Most that the kept responses and stored chat completions of one org may take on the disk, compressed. Beyond it the oldest make room for the new, before they are keepDays old.',
   ),
 })
 

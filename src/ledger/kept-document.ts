@@ -48,7 +48,10 @@ export interface KeptPage {
   readonly afterId?: string
 }
 
-/** Where documents are kept. What resolves is on disk. Documents that are over are not found any more. */
+/**
+ * Where documents are kept. What resolves is on disk. Documents that are over are not found any more. Of responses, their items and chat
+ * completions an org keeps up to a bound in bytes; beyond it what is put takes the place of the oldest, but never of a response that still runs.
+ */
 export interface KeptDocuments {
   /** Adds a document, or puts it in the place of the one of its kind, org and id, whose place in lists it takes. */
   put(...documents: readonly KeptDocument[]): Promise<void>
@@ -62,6 +65,6 @@ export interface KeptDocuments {
   remove(kind: KeptKind, orgId: string, id: string): Promise<boolean>
   /** Deletes the oldest of a selection, at most so many; answers how many that were. */
   clear(selection: KeptSelection, limit: number, nowMs: number): Promise<number>
-  /** Deletes documents that are over, a bounded number at a time; answers them without their JSON. */
+  /** Deletes documents that are over, or beyond their org's bound, a bounded number at a time; answers them without their JSON. */
   sweep(nowMs: number): Promise<readonly Pick<KeptDocument, 'kind' | 'orgId' | 'id'>[]>
 }

@@ -2,6 +2,7 @@ import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import { OVERRUN, orgAccount, REVENUE } from '../ledger/account.ts'
 import { closeMonths } from './close-months.ts'
 import type { Grants } from './grants.ts'
+import type { KeptBound } from './kept-bound.ts'
 import { putDocument } from './kept-documents.ts'
 import type { Batch, BatchExtras, PackedAnswer, PlacedDocument, RefusedSettlement } from './messages.ts'
 import type { Names } from './names.ts'
@@ -44,6 +45,7 @@ export class BatchWriter {
   readonly #usage: UsageWriter
   readonly #orgs = new Map<string, { readonly org: number; readonly account: number }>()
   readonly #stored: StoredAnswers
+  readonly #keptBound: KeptBound
   /** Answers of the batch being written, by the place of their settlement. */
   #answers: ReadonlyMap<number, PackedAnswer> = NO_ANSWERS
   #documents: ReadonlyMap<number, readonly PlacedDocument[]> = NO_DOCUMENTS
@@ -56,10 +58,17 @@ export class BatchWriter {
   readonly #insertAdmission: StatementSync
   readonly #deleteAdmission: StatementSync
 
-  constructor(database: DatabaseSync, names: Names, grants: Grants, answersBytesMax = Number.MAX_SAFE_INTEGER) {
+  constructor(
+    database: DatabaseSync,
+    names: Names,
+    grants: Grants,
+    keptBound: KeptBound,
+    answersBytesMax = Number.MAX_SAFE_INTEGER,
+  ) {
     this.#database = database
     this.#names = names
     this.#grants = grants
+    this.#keptBound = keptBound
     const marks = (count: number) => Array(count).fill('?').join(', ')
     this.#usage = new UsageWriter(database)
     this.#stored = new StoredAnswers(database, answersBytesMax)
@@ -119,6 +128,7 @@ export class BatchWriter {
     this.#database.exec('BEGIN IMMEDIATE')
     try {
       this.#settlements(batch.settlements, refused)
+      this.#makeRoom()
       this.#admissions(batch.admissions)
       for (const requestId of batch.ended) this.#deleteAdmission.run(requestId)
       this.#database.exec('COMMIT')
@@ -238,6 +248,12 @@ export class BatchWriter {
     rollup.cached += count(CELL.cached)
     rollup.output += output
     rollup.charge += charge
+  }
+
+  // Once for the batch, when all documents of a settlement are there: the items of a response that goes at once go with it.
+  #makeRoom(): void {
+    if (this.#documents.size === 0) return
+    this.#keptBound.makeRoom([...this.#documents.values()].flatMap(placed => placed.map(({ document }) => document)))
   }
 
   #admissions(cells: readonly Cell[]): void {

@@ -1,6 +1,7 @@
 import type { DatabaseSync, SQLInputValue, SQLOutputValue } from 'node:sqlite'
 import { deflateSync, inflateSync } from 'node:zlib'
 import type { KeptDocument, KeptDocuments, KeptKind, KeptPage, KeptSelection } from '../ledger/kept-document.ts'
+import type { KeptBound, KeptName } from './kept-bound.ts'
 
 /** Documents up to this length are stored as they are: there is little to win. */
 const PLAIN_BYTES_MAX = 512
@@ -76,28 +77,37 @@ export function keptReads(database: DatabaseSync) {
 }
 
 /** The worker's side of what is written: the methods that `keptDocumentsOver` calls. */
-export function keptWrites(database: DatabaseSync) {
+export function keptWrites(database: DatabaseSync, bound: KeptBound) {
+  const transaction = <Result>(run: () => Result): Result => {
+    database.exec('BEGIN IMMEDIATE')
+    try {
+      const result = run()
+      database.exec('COMMIT')
+      return result
+    } catch (error) {
+      if (database.isTransaction) database.exec('ROLLBACK')
+      throw error
+    }
+  }
   return {
-    keptPut: (documents: readonly KeptDocument[]) => {
-      database.exec('BEGIN IMMEDIATE')
-      try {
+    keptPut: (documents: readonly KeptDocument[]) =>
+      transaction(() => {
         for (const document of documents) putDocument(database, document)
-        database.exec('COMMIT')
-      } catch (error) {
-        if (database.isTransaction) database.exec('ROLLBACK')
-        throw error
-      }
-    },
+        bound.makeRoom(documents)
+      }),
     keptReplace: (document: KeptDocument, states?: readonly string[]): boolean => {
       const { kind, orgId, id, keyId, parentId, state, expiresMs } = document
       const inStates = states === undefined ? '' : ` AND state IN (${states.map(() => '?').join(', ')})`
-      const { changes } = database
-        .prepare(
-          `UPDATE kept_documents SET key = ?, parent = ?, state = ?, expires_ms = ?, deflated = ?, body = ?
-           WHERE kind = ? AND org = ? AND id = ?${inStates}`,
-        )
-        .run(keyId, parentId, state, expiresMs, ...packed(document.json), kind, orgId, id, ...(states ?? []))
-      return changes > 0
+      const update = database.prepare(
+        `UPDATE kept_documents SET key = ?, parent = ?, state = ?, expires_ms = ?, deflated = ?, body = ?
+         WHERE kind = ? AND org = ? AND id = ?${inStates}`,
+      )
+      const values = [keyId, parentId, state, expiresMs, ...packed(document.json), kind, orgId, id, ...(states ?? [])]
+      return transaction(() => {
+        const { changes } = update.run(...values)
+        if (changes > 0) bound.makeRoom([document])
+        return changes > 0
+      })
     },
     keptRemove: (kind: KeptKind, orgId: string, id: string): boolean => {
       database.prepare('DELETE FROM kept_documents WHERE parent = ? AND org = ?').run(id, orgId)
@@ -115,14 +125,17 @@ export function keptWrites(database: DatabaseSync) {
         .run(...values, limit)
       return Number(changes)
     },
-    keptSweep: (nowMs: number): readonly Pick<KeptDocument, 'kind' | 'orgId' | 'id'>[] =>
-      database
-        .prepare(
-          `DELETE FROM kept_documents WHERE seq IN (SELECT seq FROM kept_documents WHERE expires_ms <= ? ORDER BY expires_ms LIMIT ${SWEEP_MAX})
-           RETURNING kind, org, id`,
-        )
-        .all(nowMs)
-        .map(({ kind, org, id }) => ({ kind: kind as KeptKind, orgId: String(org), id: String(id) })),
+    keptSweep: (nowMs: number): readonly KeptName[] =>
+      transaction(() => {
+        const over = database
+          .prepare(
+            `DELETE FROM kept_documents WHERE seq IN (SELECT seq FROM kept_documents WHERE expires_ms <= ? ORDER BY expires_ms LIMIT ${SWEEP_MAX})
+             RETURNING kind, org, id`,
+          )
+          .all(nowMs)
+          .map(({ kind, org, id }) => ({ kind: kind as KeptKind, orgId: String(org), id: String(id) }))
+        return [...over, ...bound.sweep(SWEEP_MAX - over.length)]
+      }),
   }
 }
 

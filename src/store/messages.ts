@@ -12,6 +12,8 @@ export interface WorkerSettings {
   readonly commitDelayMs?: number
   /** Most bytes that the bodies of stored answers may take; the oldest go first. */
   readonly answersBytesMax?: number
+  /** Most bytes that the kept responses and chat completions of one org may take; the oldest go first. */
+  readonly keptBytesMaxPerOrg?: number
 }
 
 /** Everything that goes into one database transaction. */

@@ -228,4 +228,21 @@ export const MIGRATIONS: readonly Migration[] = [
     sql: '',
     run: createViews,
   },
+  {
+    name: 'what the kept responses and chat completions of each org take',
+    // 512 bytes stand for a document's row and its entries in the indexes. Nothing here can refuse a row, as settlements write some.
+    sql: `
+      CREATE TABLE kept_bytes (org TEXT PRIMARY KEY, bytes INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+      INSERT INTO kept_bytes SELECT org, sum(length(body) + 512) FROM kept_documents
+        WHERE kind IN ('response', 'response_item', 'chat_completion') GROUP BY org;
+      CREATE TRIGGER kept_bytes_insert AFTER INSERT ON kept_documents WHEN NEW.kind IN ('response', 'response_item', 'chat_completion')
+        BEGIN INSERT INTO kept_bytes VALUES (NEW.org, length(NEW.body) + 512) ON CONFLICT DO UPDATE SET bytes = bytes + excluded.bytes; END;
+      CREATE TRIGGER kept_bytes_update AFTER UPDATE OF body ON kept_documents WHEN NEW.kind IN ('response', 'response_item', 'chat_completion')
+        BEGIN UPDATE kept_bytes SET bytes = bytes + length(NEW.body) - length(OLD.body) WHERE org = NEW.org; END;
+      CREATE TRIGGER kept_bytes_delete AFTER DELETE ON kept_documents WHEN OLD.kind IN ('response', 'response_item', 'chat_completion')
+        BEGIN UPDATE kept_bytes SET bytes = bytes - length(OLD.body) - 512 WHERE org = OLD.org; END;
+      CREATE INDEX kept_documents_to_trim ON kept_documents (org, seq) WHERE kind IN ('response', 'response_item', 'chat_completion')
+        AND NOT (kind = 'response' AND state IN ('queued', 'in_progress'));
+    `,
+  },
 ]

@@ -4,7 +4,7 @@ import { test } from 'node:test'
 import type { ScopedToken } from '../inference/scoped-token.ts'
 import { MIGRATIONS } from './migrations.ts'
 import { openStore, type Store } from './store.ts'
-import { CHARGE, createKey, NOW_MS, settlement, setUp, withPath, withStore } from './testing.ts'
+import { CHARGE, createKey, DROP_KEPT_BYTES, NOW_MS, settlement, setUp, withPath, withStore } from './testing.ts'
 
 const LATER_MS = NOW_MS + 1000
 
@@ -125,7 +125,7 @@ test('a database from before tokens comes up to date, the months in it among the
     await before.settle(settlement('req_1'))
     await before.close()
     const database = new DatabaseSync(path)
-    database.exec(`DROP VIEW usage; DROP VIEW transfers; ALTER TABLE usage_2026_01 DROP COLUMN token;
+    database.exec(`${DROP_KEPT_BYTES} DROP VIEW usage; DROP VIEW transfers; ALTER TABLE usage_2026_01 DROP COLUMN token;
       DROP TABLE scoped_tokens; DROP TABLE token_spent; DROP TABLE closed_token_charges; ALTER TABLE api_keys DROP COLUMN models;
       PRAGMA user_version = ${MIGRATIONS.findIndex(({ name }) => name.startsWith('tokens derived'))}`)
     database.close()

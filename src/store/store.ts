@@ -36,6 +36,11 @@ export interface StoreOptions {
   readonly commitDelayMs?: number
   /** Most bytes that the bodies of stored answers may take, as stored; the oldest go first. Without it they are not bounded. */
   readonly answersBytesMax?: number
+  /**
+   * Most bytes that the responses, their items and the chat completions kept for one org may take: each its JSON as stored and 512 for its row;
+   * the oldest go first. Without it they are not bounded.
+   */
+  readonly keptBytesMaxPerOrg?: number
 }
 
 /** Everything the store holds that the data plane answers from. `Model` is the control plane's document. */

@@ -78,6 +78,10 @@ export async function setUp(store: Store): Promise<void> {
   await addCredit(store, 'org_a', 1_000_000_000n)
 }
 
+/** Takes back what the migration of `kept_bytes` made, for tests that have a database of an earlier schema come up to date. */
+export const DROP_KEPT_BYTES = `DROP TRIGGER kept_bytes_insert; DROP TRIGGER kept_bytes_update; DROP TRIGGER kept_bytes_delete;
+  DROP INDEX kept_documents_to_trim; DROP TABLE kept_bytes;`
+
 /** Runs with the path of a database that does not exist yet, and clears away what came to be. */
 export async function withPath(run: (path: string) => Promise<void> | void): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'headrace-store-'))

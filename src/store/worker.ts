@@ -3,6 +3,7 @@ import { parentPort, workerData } from 'node:worker_threads'
 import { BatchWriter } from './batch-writer.ts'
 import { ControlWrites } from './control-writes.ts'
 import { Grants } from './grants.ts'
+import { KeptBound } from './kept-bound.ts'
 import { keptReads, keptWrites } from './kept-documents.ts'
 import { limitUsage } from './limit-usage.ts'
 import type { Batch, FromWorker, ToWorker, WorkerFailure, WorkerSettings } from './messages.ts'
@@ -38,6 +39,7 @@ type Method = (...args: never[]) => unknown
 interface Writing {
   readonly writer: BatchWriter
   readonly control: ControlWrites
+  readonly keptBound: KeptBound
 }
 
 function methodsOf(database: DatabaseSync, writing: Writing | null): Record<string, Method> {
@@ -59,7 +61,7 @@ function methodsOf(database: DatabaseSync, writing: Writing | null): Record<stri
     ...keptReads(database),
   }
   if (writing === null) return reads
-  const { writer, control: writes } = writing
+  const { writer, control: writes, keptBound } = writing
   return {
     ...reads,
     createOrg: (org: never) => writes.createOrg(org),
@@ -80,7 +82,7 @@ function methodsOf(database: DatabaseSync, writing: Writing | null): Record<stri
     closeMonths: (beforeMs: number, nowMs: number) => writer.closeMonths(beforeMs, nowMs),
     ...outboxMethods(database),
     ...paymentMethods(database),
-    ...keptWrites(database),
+    ...keptWrites(database, keptBound),
     ...scopedTokenMethods(database),
   }
 }
@@ -99,9 +101,11 @@ function openFailure(error: unknown): string {
 function startWriting(database: DatabaseSync): Writing {
   const names = new Names(database)
   const grants = new Grants(database)
+  const keptBound = new KeptBound(database, settings.keptBytesMaxPerOrg ?? Number.MAX_SAFE_INTEGER)
   return {
-    writer: new BatchWriter(database, names, grants, settings.answersBytesMax),
+    writer: new BatchWriter(database, names, grants, keptBound, settings.answersBytesMax),
     control: new ControlWrites(database, names, grants),
+    keptBound,
   }
 }
 
