@@ -65,9 +65,10 @@ export class Ticket {
 
   /** The serving model cannot: one that follows serves from here on, the next unless `steps` says how many on. */
   next(steps = 1): void {
-    assert(steps < this.#bids.length, 'a model that follows takes over')
+    const [first, ...rest] = this.#bids.slice(steps)
+    assert(first !== undefined, 'a model that follows takes over')
     this.#exactInputTokens = undefined
-    this.#narrow(this.#bids.slice(steps) as unknown as Bids)
+    this.#narrow([first, ...rest])
   }
 
   /** No other model will serve the request. */
@@ -150,19 +151,20 @@ export function admit(caller: Caller, quote: Quote, requestId: string, books: Bo
  * @throws ApiError of the first model, when none can be covered.
  */
 export function admitAny(caller: Caller, bids: readonly Bid[], requestId: string, books: Books): Ticket {
-  const kept: Bid[] = []
+  let kept: Bids | null = null
   let first: unknown
   for (const bid of bids) {
+    const tried: Bids = kept === null ? [bid] : [...kept, bid]
     try {
-      books.void(admitTogether(caller, [...kept, bid] as unknown as Bids, requestId, books).hold)
-      kept.push(bid)
+      books.void(admitTogether(caller, tried, requestId, books).hold)
+      kept = tried
     } catch (refusal) {
       first ??= refusal
     }
   }
-  if (kept.length === 0) throw first
+  if (kept === null) throw first
   // Nobody came in between: what could be held a moment ago can be held now.
-  return admitTogether(caller, kept as unknown as Bids, requestId, books)
+  return admitTogether(caller, kept, requestId, books)
 }
 
 function admitTogether(caller: Caller, bids: Bids, requestId: string, books: Books): Ticket {
@@ -200,11 +202,11 @@ type Bounds = Pick<
 >
 
 function jointly(bids: Bids): Bounds {
-  const [{ quote: only }] = bids
-  if (bids.length === 1) return only
+  const [{ quote: only }, ...others] = bids
+  if (others.length === 0) return only
   const most = (countIn: (quote: Quote) => number) => Math.max(...bids.map(({ quote }) => countIn(quote)))
   return {
-    ceiling: dearestOf(bids.map(({ quote }) => quote.ceiling) as unknown as [Ceiling, ...Ceiling[]]),
+    ceiling: dearestOf([only.ceiling, ...others.map(({ quote }) => quote.ceiling)]),
     choices: only.choices,
     inputTokensBound: most(quote => quote.inputTokensBound),
     // Told from the request alone, whoever serves it.
