@@ -1,6 +1,7 @@
 import { createRoute, z } from '@hono/zod-openapi'
 import { ApiError } from '../errors.ts'
 import type { ApiKey } from '../inference/snapshot.ts'
+import { netCredit } from '../ledger/grant.ts'
 import type { Settlement } from '../ledger/journal.ts'
 import { pieceAt } from '../ledger/window.ts'
 import { nanodollarsToDecimal } from '../wire/decimal.ts'
@@ -70,13 +71,7 @@ export function openRouterAccountRoutes(app: ClientApp, deps: ClientApiDeps): vo
     }),
     async context => {
       const { totals, balanceNanodollars } = await deps.creditOf(context.var.caller.org.id)
-      const put =
-        totals.creditedNanodollars +
-        totals.grantedNanodollars -
-        totals.refundedNanodollars -
-        totals.chargedBackNanodollars +
-        totals.correctedNanodollars -
-        totals.expiredNanodollars
+      const put = netCredit(totals)
       // The use is taken from the balance, so that they agree although settlements go on meanwhile.
       return context.json(
         { data: { total_credits: dollars(put), total_usage: dollars(put - balanceNanodollars) } },

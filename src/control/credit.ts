@@ -1,6 +1,7 @@
 import { createRoute, z } from '@hono/zod-openapi'
 import { ApiError } from '../errors.ts'
 import { FUNDING, GRANTS, orgAccount } from '../ledger/account.ts'
+import { netCredit } from '../ledger/grant.ts'
 import type { Transfer } from '../ledger/journal.ts'
 import { formatDollars } from '../ledger/money.ts'
 import { CREDIT_KINDS, type CreditKind } from '../ledger/transfer-rules.ts'
@@ -279,13 +280,7 @@ async function creditBody(control: Control, orgId: string): Promise<z.infer<type
   const totals = await control.store.creditTotals(orgId)
   const funds = await orgFunds(control, orgId)
   const left = totals.grants.reduce((sum, grant) => sum + grant.remainingNanodollars, 0n)
-  const put =
-    totals.creditedNanodollars +
-    totals.grantedNanodollars -
-    totals.refundedNanodollars -
-    totals.chargedBackNanodollars +
-    totals.correctedNanodollars -
-    totals.expiredNanodollars
+  const put = netCredit(totals)
   return {
     org: orgId,
     currency: 'USD',

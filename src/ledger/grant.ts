@@ -24,6 +24,18 @@ export interface CreditTotals {
   readonly grants: readonly OpenGrant[]
 }
 
+/** What an org was given in all, less what was taken back: its balance and everything that it was charged. */
+export function netCredit(totals: CreditTotals): bigint {
+  return (
+    totals.creditedNanodollars +
+    totals.grantedNanodollars -
+    totals.refundedNanodollars -
+    totals.chargedBackNanodollars +
+    totals.correctedNanodollars -
+    totals.expiredNanodollars
+  )
+}
+
 /** Something that happened to the grants of one org, at the point where it had been charged `chargedNanodollars` in all. */
 export type GrantEvent =
   | {
