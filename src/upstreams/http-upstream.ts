@@ -4,20 +4,18 @@ import { ApiError } from '../errors.ts'
 import type { AttemptEnd, InferenceEvent, UpstreamFailure } from '../inference/event.ts'
 import type { Attempt, AttemptHandle, AttemptSink, Upstream, UpstreamLoad } from '../inference/upstream.ts'
 import { outsideLookup, refuseInsideLiteral } from '../std/egress.ts'
-import { ANTHROPIC_DIALECT } from './dialects/anthropic/dialect.ts'
-import { OPENAI_DIALECT } from './dialects/openai/dialect.ts'
+import { HTTP_DIALECTS } from './dialects/http-dialects.ts'
 import type { AnswerDecoder, DialectSettings, HttpDialect } from './http-dialect.ts'
 import { countInputLower, countInputUpper } from './tokenizer/count-input.ts'
 import type { TokenCounter } from './tokenizer/token-counter.ts'
 
 /** The wires that an upstream may speak, by the names of the configuration. */
-const DIALECTS = { chat: OPENAI_DIALECT, messages: ANTHROPIC_DIALECT } as const satisfies Record<string, HttpDialect>
 
 /** What an upstream that is spoken to over HTTP needs. */
 export interface HttpUpstreamOptions extends DialectSettings {
   readonly id: string
   /** Which wire it speaks; absent: OpenAI's (`chat`). */
-  readonly api?: keyof typeof DIALECTS
+  readonly api?: keyof typeof HTTP_DIALECTS
   /** Up to and with `/v1`. */
   readonly baseUrl: string
   readonly apiKey: string | null
@@ -54,7 +52,8 @@ export class HttpUpstream implements Upstream {
   readonly #dialect: HttpDialect
   readonly #pool: Pool
   readonly #basePath: string
-  readonly #headers: Record<string, string>
+  readonly #streamHeaders: Record<string, string>
+  readonly #plainHeaders: Record<string, string>
   /** A number and not a set of the attempts: see `LiveSet` for what a set would keep from the collector. */
   #running = 0
   #closed = false
@@ -68,7 +67,7 @@ export class HttpUpstream implements Upstream {
     this.stoppable = options.stoppable
     this.keepsNoPrompts = options.keepsNoPrompts ?? false
     this.#options = options
-    this.#dialect = DIALECTS[options.api ?? 'chat']
+    this.#dialect = HTTP_DIALECTS[options.api ?? 'chat']
     if (this.#dialect.drops !== undefined) this.drops = this.#dialect.drops
     this.#basePath = url.pathname.replace(/\/+$/, '')
     this.#pool = new Pool(url.origin, {
@@ -90,10 +89,9 @@ export class HttpUpstream implements Upstream {
       this.countInput = counting(countInputUpper)
       this.countInputLower = counting(countInputLower)
     }
-    this.#headers = {
-      'content-type': 'application/json',
-      ...this.#dialect.headers(options.apiKey),
-    }
+    const headers = { 'content-type': 'application/json', ...this.#dialect.headers(options.apiKey) }
+    this.#streamHeaders = { ...headers, accept: 'text/event-stream' }
+    this.#plainHeaders = { ...headers, accept: 'application/json' }
   }
 
   run(attempt: Attempt, sink: AttemptSink): AttemptHandle {
@@ -127,7 +125,7 @@ export class HttpUpstream implements Upstream {
       {
         method: 'POST',
         path: this.#basePath + exchange.path,
-        headers: { ...this.#headers, accept: generates(attempt) ? 'text/event-stream' : 'application/json' },
+        headers: generates(attempt) ? this.#streamHeaders : this.#plainHeaders,
         body: JSON.stringify(exchange.body),
       },
       running,
